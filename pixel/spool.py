@@ -128,8 +128,8 @@ class Spool:
     # the event loop's side
 
     async def append(self, hit: Any, seconds: float = ANSWER_SECONDS) -> bool:
-        """True when the hit (a row, or the row that was made of a draft) is on disk; False when that could not be had within so many
-        seconds and the loss is counted."""
+        """True when the hit (a row, or the row that was made of a draft) is on disk; False when that could not be had within so
+        many seconds and the loss is counted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._handing_over, self._writing = loop, None, False

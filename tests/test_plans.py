@@ -41,6 +41,7 @@ FEW = frozenset(
             "lease",
             "host_health",
             "drain_cursor",
+            "drain_backlog",
         ),
         *(
             "message_template",

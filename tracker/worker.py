@@ -25,7 +25,7 @@ from tracker.crm.enquiries import wake_snoozed
 from tracker.crm.file_import import continue_imports
 from tracker.engagement.edge_sources import Edge, SourceError, edges
 from tracker.engagement.ingest import BATCH as hits_at_once
-from tracker.engagement.ingest import drain, retry_quarantined
+from tracker.engagement.ingest import drain, drain_backlog, retry_quarantined
 from tracker.engagement.nightly_rejudge import rejudge_nightly
 from tracker.engagement.range_refresh import refresh_due
 from tracker.engagement.reverse_dns import ReverseDns
@@ -209,7 +209,10 @@ def _drain(edge: Edge, context: AppContext) -> int:
     again, problem = 0, None
     for spool in edge.spools():
         try:
-            again += _whole(drain(context, spool), hits_at_once)
+            fresh = drain(context, spool)
+            # what is fresh waits for no more than a small lot of what is old
+            old = drain_backlog(context, spool, hits_at_once // 4 if fresh else hits_at_once)
+            again += old or _whole(fresh, hits_at_once)
         except SourceError as error:  # the others go on
             problem = error
     if problem is not None:

@@ -1,13 +1,17 @@
-"""The slow room: `python -m tests.bench.ingest [--hits N] [--engine sqlite|postgresql]`. Figures, never asserted.
+"""The slow room: `python -m tests.bench.ingest [--hits N] [--engine sqlite|postgresql] [--workers N] [--backlog N]`. Figures, never
+asserted.
 
 Per engine: hits per second from spool to stored verdict; milliseconds from hit to bell at 500 hits a second, the settle
-time taken off; seconds to judge all hits again. One process does the work. PostgreSQL runs beside it with `fsync` off.
+time taken off; seconds to judge all hits again. One process does the work, or several on PostgreSQL with ``--workers``.
+With ``--backlog`` so many hits wait when it begins, and the bell is that of the fresh ones. PostgreSQL runs beside it with
+`fsync` off.
 """
 
 import argparse
 import cProfile
 import pstats
 import random
+import resource
 import shutil
 import tempfile
 import threading
@@ -28,7 +32,7 @@ from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers.postgresql import postgresql
 from tracker.engagement.edge_sources import LocalSpool
-from tracker.engagement.ingest import drain
+from tracker.engagement.ingest import drain, drain_backlog
 from tracker.engagement.rejudge import rejudge_held
 from tracker.models import Event, FeedItem, Notification
 from tracker.runtime.context import AppContext
@@ -43,12 +47,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="how long to watch the bell")
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--profile", action="store_true", help="where the time goes, instead of the figures")
+    parser.add_argument("--workers", type=int, default=1, help="processes that take in together; on PostgreSQL")
+    parser.add_argument(
+        "--backlog", type=int, default=0, help="hits that wait already: how late the bell of fresh ones is"
+    )
     words = parser.parse_args()
     for engine in words.engine or ("sqlite", "postgresql"):
-        with bench_context(engine) as context:
-            measure(context, engine, words.hits, profiled if words.profile else timed)
+        if not words.backlog:
+            with bench_context(engine) as context:
+                workers = 1 if engine == "sqlite" else words.workers
+                measure(context, engine, words.hits, profiled if words.profile else timed, workers)
         with bench_context(engine, WINDOW_SCALE="0.001") as context:
-            waits = sorted(bell_waits(context, words.seconds))
+            waits = sorted(bell_waits(context, words.seconds, words.backlog))
             half, most = (waits[round((len(waits) - 1) * part)] * 1000 for part in (0.5, 0.99))
             lines = f"{len(waits):,} lines, {RATE} hits/s"
             print(f"{engine:11} {half:8,.0f} ms from hit to bell, p99 {most:,.0f} ms ({lines})", flush=True)
@@ -73,11 +83,13 @@ def bench_context(engine: str, **settings: str) -> Iterator[AppContext]:
         shutil.rmtree(folder)
 
 
-def measure(context: AppContext, engine: str, hits: int, clock: Callable[[Callable[[], None]], float]) -> None:
+def measure(
+    context: AppContext, engine: str, hits: int, clock: Callable[[Callable[[], None]], float], workers: int
+) -> None:
     """Takes in so many hits that wait in the spool, then judges all of them again."""
     fill_spool(context, make_hits(send_out(context, hits // HITS_PER_DELIVERY), hits))
     begin = time.process_time()
-    took = clock(lambda: drain_all(context))
+    took = clock(lambda: drain_together(context, workers))
     busy = time.process_time() - begin
     assert count_events(context) == hits
     per_second = f"{hits / took:8,.0f} hits/s from spool to stored verdict"
@@ -100,9 +112,28 @@ def profiled(work: Callable[[], None]) -> float:
     return took
 
 
+def drain_together(context: AppContext, workers: int) -> None:
+    settings = context.settings
+    others = [
+        get_context("spawn").Process(target=_drain_apart, args=(settings.data_dir, settings.database_url))
+        for _ in range(workers - 1)
+    ]
+    for other in others:
+        other.start()
+    drain_all(context)
+    for other in others:
+        other.join()
+
+
+def _drain_apart(folder: Path, database_url: str) -> None:
+    with opened_context(folder, database_url) as context:
+        drain_all(context)
+
+
 def drain_all(context: AppContext) -> None:
+    """Until nothing waits that nobody has in hand."""
     source = LocalSpool(context)
-    while drain(context, source):
+    while drain(context, source) + drain_backlog(context, source):
         pass
 
 
@@ -116,13 +147,23 @@ def fill_spool(context: AppContext, hits: Sequence[Hit]) -> None:
         write_hits(spool, hits)
 
 
-def bell_waits(context: AppContext, seconds: float) -> list[float]:
+def fill_backlog(context: AppContext, deliveries: Sequence[str], hits: int) -> None:
+    """Hits of last week, a part at a time: what is measured afterwards is the memory of taking them in."""
+    for begin in range(0, hits, 20_000):
+        fill_spool(context, make_hits(deliveries, min(20_000, hits - begin)))
+
+
+def bell_waits(context: AppContext, seconds: float, backlog: int = 0) -> list[float]:
     """Seconds between the end of the settle time of a copy's first open or click and the moment a page can read its line.
 
     Hits come from another process, four to a copy, a third of them machines'.
     """
-    deliveries = send_out(context, round(RATE * seconds / HITS_PER_DELIVERY))
+    fresh, old = round(RATE * seconds / HITS_PER_DELIVERY), min(backlog // HITS_PER_DELIVERY, 50_000)
+    sent = send_out(context, fresh + old)
+    deliveries = sent[:fresh]
+    fill_backlog(context, sent[fresh:], backlog)
     fill_spool(context, ())
+    began, memory, taken = time.time(), _peak_mb(), count_events(context)
     seen: dict[str, float] = {}
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(context, seen, stop))
@@ -136,7 +177,14 @@ def bell_waits(context: AppContext, seconds: float) -> list[float]:
     stop.set()
     watcher.join()
     worker.stop()
-    return [seen[line] - due for line, due in _due(context) if line in seen]
+    if backlog:
+        rate = (count_events(context) - taken) / (time.time() - began)
+        print(f"{'':11} {rate:8,.0f} hits/s taken in, old and new; {_peak_mb() - memory:,.0f} MB more memory at most")
+    return [seen[line] - due for line, due in _due(context) if line in seen and due >= began]
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def hit_steadily(folder: Path, deliveries: Sequence[str], seconds: float) -> None:

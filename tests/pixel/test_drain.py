@@ -41,6 +41,27 @@ def test_hits_come_in_order_and_are_confirmed_by_the_next_call(edge: RunningEdge
     wait_until(lambda: edge.hits() == [])
 
 
+def test_what_is_confirmed_may_be_less_than_what_is_read(edge: RunningEdge) -> None:
+    path = open_path(edge.open_token())
+    for _ in range(6):
+        edge.ask(path)
+    waiting = edge.hits()
+    for confirmed in (0, waiting[1].id):
+        reply = edge.ask(f"/drain?after={waiting[4].id}&confirmed={confirmed}", **BEARER)
+        assert _hits(reply) == waiting[5:]
+        assert reply.header("inkling-last-id") == str(waiting[5].id)
+        assert reply.header("inkling-spools") == "1"
+    wait_until(lambda: edge.hits() == waiting[2:])
+    above = edge.ask(f"/drain?after=0&confirmed={(waiting[5].id or 0) + 1}", **BEARER)
+    assert above.status == 409
+    assert [edge.ask(f"/drain?after=0&{odd}", **BEARER).status for odd in ("confirmed=x", "spool=-1", "spool=2")] == [
+        400,
+        400,
+        404,
+    ]
+    assert edge.hits() == waiting[2:]
+
+
 def test_many_confirmed_hits_go_in_slices(edge: RunningEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixel.spool._PRUNE_SLICE", 2)
     path = open_path(edge.open_token())

@@ -114,7 +114,8 @@ class RemoteEdge:
         return list(self._spools)
 
     def ask(self, spool: "RemoteSpool", n: int, limit: int, confirmed: int) -> Sequence[Hit]:
-        asked_at, waits = time.monotonic(), self._empty >= len(self._spools) - 1
+        asked_at = time.monotonic()
+        waits = self._empty >= len(self._spools) - 1 and confirmed >= n  # else there is a backlog to go on with
         question = {"spool": spool.number, "after": n, "confirmed": confirmed, "limit": limit}
         answer = self._answer({**question, "wait": WAIT_SECONDS if waits else 0})
         try:

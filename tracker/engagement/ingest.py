@@ -1,6 +1,7 @@
 """From hits to events: reads the spools batch by batch, sets aside what cannot be taken in.
 
-One batch is one transaction, the cursor included: a hit is taken in once, whatever crashes.
+One batch is one transaction, the cursor included: a hit is taken in once, whatever crashes. Where many hits wait (an edge was cut
+off), they become a backlog, which is taken in beside what comes; any number of workers share it.
 """
 
 import logging
@@ -9,56 +10,168 @@ from datetime import timedelta
 from traceback import extract_tb
 
 from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, func, select
 
 from pixel.hits import Hit
 from tracker.engagement.edge_sources import EdgeSource
 from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.process_hits import process_hits
-from tracker.models import DrainCursor, Event, QuarantinedHit
+from tracker.models import DrainBacklog, DrainCursor, Event, QuarantinedHit
+from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.lease import HeldLease, Leases, is_free
 
 log = logging.getLogger(__name__)
 
 BATCH = 2000
+BEHIND = 2 * BATCH
+"""So many hits that wait are a backlog: whatever comes from now on goes before them."""
+STRETCH = 20_000
+"""Numbers of a backlog that one worker claims at a time."""
+LEASE = "backlog"
 
 
 def drain(context: AppContext, source: EdgeSource) -> int:
-    """Takes in the next hits of one edge. Returns how many were read; 0 means there are none for now.
+    """Takes in the next hits of one spool, but for a backlog. Returns how many were read; 0 means there are none for now.
 
     Raises :class:`tracker.engagement.edge_sources.SourceError` when the edge cannot be read.
     """
-    with context.database.reading() as session:
-        cursor = session.get(DrainCursor, source.name)
-        after = cursor.after if cursor else 0
-    hits = source.after(after, BATCH, after)
-    if not hits:
+    after, confirmed = _place_in(context, source.name)
+    hits = source.after(after, BATCH, confirmed)
+    first, last = (hits[0].id or 0, source.last_id()) if hits else (0, 0)
+    if last - first > BEHIND:
+        _leave_behind(context, source.name, after, first - 1, last)
+    elif hits:
+        _take_in(context, _Lane(source.name), hits)
+        _confirm(context, source, confirmed)
+    return len(hits)
+
+
+def drain_backlog(context: AppContext, source: EdgeSource, limit: int = BATCH) -> int:
+    """Takes in the next hits of a backlog, oldest first, that no other worker has claimed. 0 when there is nothing to do."""
+    confirmed = _place_in(context, source.name)[1]
+    lane = _claim(context, source.name)
+    if lane is None:
         return 0
+    hits = [hit for hit in source.after(lane.after, limit, confirmed) if (hit.id or 0) <= lane.until]
+    if hits:
+        _take_in(context, lane, hits)
+    with context.database.session_scope() as session:
+        if context.leases.release(session, lane.lease) and (len(hits) < limit or hits[-1].id == lane.until):
+            session.exec(delete(DrainBacklog).where(col(DrainBacklog.id) == lane.stretch))
+    _confirm(context, source, confirmed)
+    return max(len(hits), 1)
+
+
+def _place_in(context: AppContext, edge: str) -> tuple[int, int]:
+    """Behind which number the next hits are read, and up to which all are taken in."""
+    with context.database.reading() as session:
+        cursor = session.get(DrainCursor, edge)
+        oldest = session.exec(select(func.min(DrainBacklog.after)).where(DrainBacklog.edge == edge)).one()
+    after = cursor.after if cursor else 0
+    return after, after if oldest is None else min(after, oldest)
+
+
+def _confirm(context: AppContext, source: EdgeSource, confirmed: int) -> None:
+    present = _place_in(context, source.name)[1]
+    if present > confirmed:
+        source.confirm(present)
+
+
+def _leave_behind(context: AppContext, edge: str, after: int, first: int, last: int) -> None:
+    """Puts what waits behind what will come."""
+    with context.database.session_scope() as session:
+        session.execute(insert_or_keep(session, DrainCursor).values(edge=edge, after=0))
+        cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).one()
+        if cursor.after != after:
+            return  # another worker was here
+        for begin in range(first, last, STRETCH):
+            session.add(DrainBacklog(edge=edge, after=begin, until=min(begin + STRETCH, last)))
+        cursor.after = last
+    log.warning("%d hits of %s wait; what comes now goes before them", last - first, edge)
+
+
+class _Lane:
+    """Hits of a spool in the order of their numbers, behind its cursor."""
+
+    def __init__(self, edge: str) -> None:
+        self.edge = edge
+
+    def start(self, session: Session) -> int:
+        """The number behind which nothing is taken in yet; nobody else moves it before the transaction ends."""
+        cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == self.edge).with_for_update()).first()
+        return cursor.after if cursor else 0
+
+    def advance(self, session: Session, after: int) -> None:
+        """Everything up to ``after`` is taken in or set aside."""
+        cursor = session.get(DrainCursor, self.edge) or DrainCursor(edge=self.edge)
+        cursor.after, cursor.read_at = max(after, cursor.after), now()
+        session.add(cursor)
+
+
+class _BacklogLane(_Lane):
+    """The same in a stretch of the backlog that is ours by a lease."""
+
+    def __init__(self, leases: Leases, stretch: DrainBacklog, lease: HeldLease) -> None:
+        super().__init__(stretch.edge)
+        self.stretch, self.after, self.until = stretch.id, stretch.after, stretch.until
+        self._leases, self.lease = leases, lease
+
+    def start(self, session: Session) -> int:
+        stretch = self._ours(session)
+        return stretch.after if stretch else self.until  # we were away for so long that another worker goes on
+
+    def advance(self, session: Session, after: int) -> None:
+        stretch = self._ours(session)
+        if stretch is not None and after > stretch.after:
+            stretch.after = after
+            session.add(stretch)
+
+    def _ours(self, session: Session) -> DrainBacklog | None:
+        return session.get(DrainBacklog, self.stretch) if self._leases.holds(session, self.lease) else None
+
+
+def _claim(context: AppContext, edge: str) -> _BacklogLane | None:
+    """The oldest stretch that nobody works at."""
+    moment = now()
+    free = is_free(LEASE, col(DrainBacklog.id), moment)
+    waiting = select(DrainBacklog).where(DrainBacklog.edge == edge, free).order_by(col(DrainBacklog.after)).limit(1)
+    with context.database.reading() as session:
+        if session.exec(waiting).first() is None:
+            return None
+    with context.database.session_scope() as session:
+        stretch = session.exec(waiting).first()
+        lease = context.leases.claim(session, LEASE, stretch.id) if stretch else None
+        if stretch is None or lease is None:
+            return None
+        session.refresh(stretch)
+        return _BacklogLane(context.leases, stretch, lease)
+
+
+def _take_in(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
     try:
-        _process(context, source.name, hits)
+        _process(context, lane, hits)
     except (OperationalError, InterfaceError):
         raise  # the database is away: the same hits are read again later
     except Exception as error:
         log.error(
-            "a batch of %d hits of %s failed (%s); taking them one by one", len(hits), source.name, type(error).__name__
+            "a batch of %d hits of %s failed (%s); taking them one by one", len(hits), lane.edge, type(error).__name__
         )
-        _one_by_one(context, source.name, hits)
-    source.confirm(hits[-1].id or 0)
-    return len(hits)
+        _one_by_one(context, lane, hits)
 
 
-def _one_by_one(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
+def _one_by_one(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
     """One bad hit must not stop the line: it is set aside, and tried again later."""
     for hit in hits:
         try:
-            _process(context, edge, [hit])
+            _process(context, lane, [hit])
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
-            log.error("hit %s of %s was set aside (%s in %s)", hit.id, edge, type(error).__name__, _place(error))
-            quarantine(context, edge, hit, type(error).__name__)
+            log.error("hit %s of %s was set aside (%s in %s)", hit.id, lane.edge, type(error).__name__, _place(error))
+            quarantine(context, lane.edge, hit, type(error).__name__, lane)
 
 
 def _place(error: Exception) -> str:
@@ -67,14 +180,13 @@ def _place(error: Exception) -> str:
     return f"{frame.name}, line {frame.lineno}"
 
 
-def _process(context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
+def _process(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
     with gc_paused(), context.database.session_scope() as session:
-        cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).first()
-        start = cursor.after if cursor else 0
+        start = lane.start(session)
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
-        fresh = _without_known(session, edge, fresh)
-        process_hits(session, context, edge, fresh)
-        advance(session, edge, hits[-1].id or 0)
+        fresh = _without_known(session, lane.edge, fresh)
+        process_hits(session, context, lane.edge, fresh)
+        lane.advance(session, hits[-1].id or 0)
 
 
 def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:
@@ -84,14 +196,7 @@ def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit
     return [hit for hit in hits if hit.id not in known]
 
 
-def advance(session: Session, edge: str, after: int) -> None:
-    """Everything of this edge up to ``after`` is taken in or set aside."""
-    cursor = session.get(DrainCursor, edge) or DrainCursor(edge=edge)
-    cursor.after, cursor.read_at = max(after, cursor.after), now()
-    session.add(cursor)
-
-
-def quarantine(context: AppContext, edge: str, hit: Hit, problem: str) -> None:
+def quarantine(context: AppContext, edge: str, hit: Hit, problem: str, lane: _Lane | None = None) -> None:
     """Keeps a hit that could not be taken in, encrypted, for as long as evidence is kept."""
     with context.database.session_scope() as session:
         quarantined = session.exec(
@@ -105,7 +210,7 @@ def quarantine(context: AppContext, edge: str, hit: Hit, problem: str) -> None:
             )
             session.add(quarantined)
         _try_later(quarantined, problem)
-        advance(session, edge, hit.id or 0)
+        (lane or _Lane(edge)).advance(session, hit.id or 0)
 
 
 def _try_later(quarantined: QuarantinedHit, problem: str) -> None:

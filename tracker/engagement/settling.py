@@ -49,7 +49,8 @@ def settle_due(context: AppContext) -> int:
 def _waiting(session: Session, where: Any) -> Sequence[Any]:
     names = "id public_id delivery_id message_id kind at client counted"
     statement = columns(*(getattr(Event, name) for name in names.split())).where(where)
-    return session.connection().execute(statement.order_by(col(Event.settle_at)).limit(BATCH)).all()
+    # the newest first: nobody waits for the bell of what an edge brings after a week
+    return session.connection().execute(statement.order_by(col(Event.settle_at).desc()).limit(BATCH)).all()
 
 
 def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[Outcome]:

@@ -5,6 +5,7 @@ import tracker.runtime.lease
 import tracker.runtime.processes
 import tracker.runtime.throttle  # their tables
 from tracker.models.activity import (
+    DrainBacklog,
     DrainCursor,
     Event,
     FeedItem,

@@ -120,6 +120,17 @@ class DrainCursor(Row, table=True):
     read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class DrainBacklog(NumberedRow, table=True):
+    """A stretch of a spool that waits while what came later goes first: hits above ``after``, up to ``until``."""
+
+    __tablename__ = "drain_backlog"
+    __table_args__ = (Index("ix_drain_backlog_edge_after", "edge", "after"),)
+
+    edge: str = Field(max_length=64)
+    after: int = Field(sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
+
+
 class QuarantinedHit(NumberedRow, table=True):
     """A hit that could not be taken in: set aside, encrypted, so that the line goes on and nothing is lost."""
 

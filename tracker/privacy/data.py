@@ -103,6 +103,7 @@ DATA: Mapping[str, Columns] = {
     ),
     "feed_item": _columns(staff="user_id", plain="id kind subject at"),
     "drain_cursor": _columns(plain="edge after read_at"),
+    "drain_backlog": _columns(plain="id edge after until"),
     # --- letters from them
     "letter": _columns(
         person="sender sender_address sender_name reply_to to cc recipient",
