@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,8 @@ _BUSY_SHARED_MS = 900
 """Among several workers each waits for the commits of the others; the first use of a pool writes every address of it."""
 _MOST_ROWS = 512
 _CODES_AHEAD = 256
-_MOST_UNWRITTEN = 2_000
+_SLICE = 256
+"""Visitors that are written at a time, between two batches: whoever asks meanwhile waits for no more than that."""
 _UNWRITTEN_SECONDS = 2.0
 """So long what is remembered of visitors may wait in memory."""
 _FORGOTTEN_AT_ONCE = 500
@@ -135,18 +137,29 @@ class LeaseStore:
         if leases:
             _insert(self._writing(), _LEASE, leases)
         self._unwritten |= self._changed
-        if last or self._shared or len(self._unwritten) >= _MOST_UNWRITTEN or time.monotonic() >= self._write_at:
-            self._write_visitors()
+        if last or self._shared:
+            self._write_visitors(len(self._unwritten))
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("COMMIT")
 
-    def _write_visitors(self) -> None:
-        """In the order of the table, which touches few of its pages."""
-        self._write_at = time.monotonic() + _UNWRITTEN_SECONDS
-        if self._unwritten:
-            rows = [(*key, state.seen_at, state.text) for key, state in sorted(self._unwritten.items())]
+    def write_waiting(self) -> None:
+        """Writes what is remembered of visitors where many wait, or some for long: between two batches, when nobody waits for it.
+        Raises :class:`StoreError`."""
+        is_time = time.monotonic() >= self._write_at
+        if is_time:
+            self._write_at = time.monotonic() + _UNWRITTEN_SECONDS
+        while len(self._unwritten) >= _SLICE or (is_time and self._unwritten):
+            with self.batch():
+                self._write_visitors(_SLICE)
+
+    def _write_visitors(self, most: int) -> None:
+        """Some at a time, in the order of the table, which touches few of its pages."""
+        states = dict(sorted(islice(self._unwritten.items(), most)))
+        if states:
+            rows = [(*key, state.seen_at, state.text) for key, state in states.items()]
             _insert(self._writing(), "visitor (site, visitor, seen_at, state)", rows)
-            self._unwritten = {}
+            for key in states:
+                del self._unwritten[key]
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -108,12 +108,13 @@ class Completion:
         self._store.close()
 
     def __call__(self, drafts: Sequence[Draft]) -> list[HitRow | None]:
-        """A hit for each; None for one that cannot be decided. Called with none now and then, to write what waits."""
-        if not drafts and not self._store.has_unwritten:
-            return []
+        """A hit for each; None for one that cannot be decided. Called with none after each batch and now and then, to write what
+        waits."""
         if time.monotonic() >= self._retry_at:
             try:
-                return self._stored(drafts)
+                if drafts:
+                    return self._stored(drafts)
+                self._store.write_waiting()
             except StoreError as error:
                 self._retry_at = time.monotonic() + _RETRY_AFTER
                 _log.warning("visits are answered without the store of visitors: %s", error)

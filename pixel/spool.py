@@ -304,6 +304,8 @@ class Spool:
             self.metrics.commits += 1
             self._tell_loop(self._written, batch)
             notify_processes(self.path.parent, WRITTEN)
+            if self._complete_drafts is not None:
+                self._complete_drafts([])
 
     def _complete(self, batch: Batch) -> None:
         """Makes hits of drafts, once: a batch that has to be tried again has none left."""
