@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def _traced(app: EdgeApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     yield statements
 
 
+def _waited_for(statements: list[str]) -> list[str]:
+    """The commits before an answer: what is remembered of visitors is written between two batches."""
+    return [
+        line
+        for before, line in pairwise(statements)
+        if line.startswith("COMMIT") and not before.startswith("INSERT OR REPLACE INTO visitor")
+    ]
+
+
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
 def test_a_hundred_visitors_cost_a_handful_of_statements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, Any]
@@ -82,7 +92,7 @@ def test_a_hundred_visitors_cost_a_handful_of_statements(
         assert shown[0] == shown[1], "who comes again sees what they saw"
         for round in (first, second):
             assert len(round) <= 14, "\n".join(line[:80] for line in round)
-            assert sum(line.startswith("COMMIT") for line in round) <= 2, "\n".join(line[:80] for line in round)
+            assert len(_waited_for(round)) <= 2, "\n".join(line[:80] for line in round)
 
     asyncio.run(crowd())
 
