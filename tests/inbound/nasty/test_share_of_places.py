@@ -41,6 +41,23 @@ def test_mailboxes_in_trouble_have_some_places_and_leave_the_others(context: App
         assert well.mailbox_id in claims
 
 
+def test_a_host_that_rests_between_logins_holds_up_no_other(context: AppContext, people: People) -> None:
+    with nasty_imap() as server:
+        posts = []
+        for number in (1, 2):
+            server.host = f"127.0.0.{number}"
+            person = people.user(f"p{number}@firm.example")
+            posts.append(_due(mailbox_on(context, person, server, fresh_address()), minutes=3 - number))
+        first, second = posts
+        assert claim_due(context, {"127.0.0.1", "127.0.0.2"}) is None
+        claim = claim_due(context, {"127.0.0.1"})
+        assert claim is not None
+        assert (claim.mailbox_id, claim.host) == (second.mailbox_id, "127.0.0.2")
+        claim = claim_due(context)
+        assert claim is not None
+        assert claim.mailbox_id == first.mailbox_id
+
+
 def _due(post: Post, minutes: int) -> Post:
     post.change(due_at=now() - timedelta(minutes=minutes))
     return post

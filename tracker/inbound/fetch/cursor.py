@@ -22,15 +22,26 @@ NEW_SINCE_RUN = timedelta(hours=1)
 def folder_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder:
     """The row of a folder, made when it is read for the first time."""
     assert mailbox.id is not None
-    raw_name = folder.raw_name[:1000]
-    query = select(MailboxFolder).where(MailboxFolder.mailbox_id == mailbox.id, MailboxFolder.raw_name == raw_name)
-    row = session.exec(query).first() or MailboxFolder(
-        mailbox_id=mailbox.id, raw_name=raw_name, name=folder.name[:1000], cut_off=first_cut_off(mailbox)
+    row = _row(session, mailbox, folder) or MailboxFolder(
+        mailbox_id=mailbox.id, raw_name=folder.raw_name[:1000], name="", cut_off=first_cut_off(mailbox)
     )
     row.name, row.delimiter = folder.name[:1000], folder.delimiter
     session.add(row)
     session.flush()
     return row
+
+
+def known_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder | None:
+    """The row as :func:`folder_row` would leave it; None when there is something to write."""
+    row = _row(session, mailbox, folder)
+    is_same = row is not None and (row.name, row.delimiter) == (folder.name[:1000], folder.delimiter)
+    return row if is_same else None
+
+
+def _row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder | None:
+    raw_name = folder.raw_name[:1000]
+    query = select(MailboxFolder).where(MailboxFolder.mailbox_id == mailbox.id, MailboxFolder.raw_name == raw_name)
+    return session.exec(query).first()
 
 
 def is_wanted(meta: Meta, mailbox: Mailbox, row: MailboxFolder) -> bool:

@@ -97,8 +97,7 @@ class ImapRun:
 
     def _folder(self, folder: Folder) -> None:
         opened = self.connection.open(folder.raw_name)
-        with self.context.database.session_scope() as session:
-            row = cursor.folder_row(session, self.importer.ours(session), folder)
+        row = self._row(folder)
         started = now()
         if opened.uidvalidity is None:
             self._by_identity(row, opened)
@@ -108,10 +107,18 @@ class ImapRun:
             self._recover(row, opened, opened.uidvalidity)
         else:
             self._news(row, opened)
-        with self.context.database.session_scope() as session:
-            self.importer.ours(session)
-            session.get_one(MailboxFolder, row.id).good_run_at = started
+        assert row.id is not None
+        self.importer.good_runs[row.id] = started
         act(self.context, self.connection, row, self.folders)
+
+    def _row(self, folder: Folder) -> MailboxFolder:
+        """Nothing is written where nothing is new."""
+        with self.context.database.reading() as session:
+            row = cursor.known_row(session, self.importer.wanted(session), folder)
+        if row is None:
+            with self.context.database.session_scope() as session:
+                row = cursor.folder_row(session, self.importer.ours(session), folder)
+        return row
 
     def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
         """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""

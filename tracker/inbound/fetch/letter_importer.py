@@ -51,6 +51,8 @@ class LetterImporter:
     taken: int = 0
     """Letters that came in, known ones too."""
     silent: int = 0
+    good_runs: dict[int, datetime] = field(default_factory=dict)
+    """Folders that were read to their end, with when that began; noted at the end of the run."""
     learn_at: int = 500
     """After so many letters of one load the database looks at its tables anew, and again after ten times as many."""
     failed: set[int] = field(default_factory=set)
@@ -158,6 +160,13 @@ class LetterImporter:
         """The mailbox, while it is ours. With ``hold`` whoever switches it off waits for the end of the transaction."""
         mailbox = session.get_one(Mailbox, self.mailbox_id, with_for_update={"key_share": True} if hold else None)
         if not self._may_go_on(session, mailbox):
+            raise ImportStopped
+        return mailbox
+
+    def wanted(self, session: Session) -> Mailbox:
+        """The mailbox, while the run has a point. Whether it is still ours alone is asked where something is written."""
+        mailbox = session.get_one(Mailbox, self.mailbox_id)
+        if self.shutdown.is_requested or not mailbox.active or mailbox.removed_at is not None:
             raise ImportStopped
         return mailbox
 

@@ -36,11 +36,15 @@ class MailboxRuns:
             _clear_loading(context)
             self._begun = True
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        while len(self._threads) < self._at_once:
-            claim = claim_due(context)
+        while len(self._threads) < self._at_once and not self._shutdown.is_requested:
+            resting = self._resting()
+            claim = claim_due(context, resting)
             if claim is None:
-                return 0
-            self._pause(claim.host)
+                if not resting:
+                    return 0
+                time.sleep(min(resting.values()))  # a mailbox of such a host may wait
+                continue
+            self._last_login[claim.host] = time.monotonic()
             thread = threading.Thread(
                 target=self._run, args=(context, claim), name=f"mailbox {claim.mailbox_id}", daemon=True
             )
@@ -68,11 +72,13 @@ class MailboxRuns:
             self._shutdown.cut()
             self.join(seconds / 2)
 
-    def _pause(self, host: str) -> None:
-        wait = self._last_login.get(host, 0.0) + BETWEEN_LOGINS - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        self._last_login[host] = time.monotonic()
+    def _resting(self) -> dict[str, float]:
+        """Hosts at which we have just signed in, with the seconds that they are still left alone."""
+        moment = time.monotonic()
+        rests = {host: at + BETWEEN_LOGINS - moment for host, at in self._last_login.items()}
+        resting = {host: rest for host, rest in rests.items() if rest > 0}
+        self._last_login = {host: self._last_login[host] for host in resting}
+        return resting
 
     def _run(self, context: AppContext, claim: Claim) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,18 +49,19 @@ class Claim:
     checking: bool
 
 
-def claim_due(context: AppContext) -> Claim | None:
-    """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain."""
+def claim_due(context: AppContext, resting: Collection[str] = ()) -> Claim | None:
+    """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain. None of ``resting``
+    hosts."""
     with context.database.reading() as session:
-        if _next_due(session, now()) is None:
+        if _next_due(session, now(), resting) is None:
             return None
     with context.database.session_scope() as session:
         moment = now()
-        following = _next_due(session, moment)
-        lease = following and context.leases.claim(session, LEASE, following[0].id)
+        following = _next_due(session, moment, resting)
+        lease = following and context.leases.claim(session, LEASE, following[0])
         if not following or not lease:
             return None
-        mailbox, host = following
+        mailbox, host = session.get_one(Mailbox, following[0]), following[1]
         start = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment)
         if session.exec(start.values(sync_wanted=False, run_started_at=moment, run_loaded=0)).rowcount != 1:
             context.leases.release(session, lease)  # another worker has just read it
@@ -85,30 +87,32 @@ def being_read(session: Session) -> set[int]:
     return {int(subject) for subject in held_subjects(session, LEASE)}
 
 
-def _next_due(session: Session, moment: datetime) -> tuple[Mailbox, str] | None:
-    """The mailbox that waits longest, one that its person wants read before all others. A host, a person, and mailboxes in trouble
-    have few at once, so that a server that says little takes nobody else's place."""
-    due = select(Mailbox, Credential.host).join(Credential, col(Credential.id) == col(Mailbox.credential_id))
+def _next_due(session: Session, moment: datetime, resting: Collection[str] = ()) -> tuple[int, str] | None:
+    """The mailbox that waits longest with its host, one that its person wants read before all others. A host, a person, and
+    mailboxes in trouble have few at once, so that a server that says little takes nobody else's place."""
+    due = select(Mailbox.id, Credential.host, Mailbox.user_id, Mailbox.failures)
+    due = due.join(Credential, col(Credential.id) == col(Mailbox.credential_id))
     due = due.where(col(Mailbox.due_at) <= moment, is_free(moment), col(Mailbox.removed_at).is_(None))
     waiting = session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(200)).all()
     if not waiting:
         return None
-    facts = select(Credential.host, Mailbox.user_id, Mailbox.failures).join(
+    others = select(Credential.host, Mailbox.user_id, Mailbox.failures).join(
         Mailbox, col(Credential.id) == col(Mailbox.credential_id)
     )
-    running = session.exec(facts.where(~is_free(moment))).all()
+    running = session.exec(others.where(~is_free(moment))).all()
     hosts = Counter(host for host, _, _ in running)
     people = Counter(user_id for _, user_id, _ in running)
     troubled = sum(failures > 0 for _, _, failures in running)
 
-    def has_place(mailbox: Mailbox, host: str) -> bool:
+    def has_place(host: str, user_id: int, failures: int) -> bool:
         return (
-            hosts[host] < AT_ONCE_PER_HOST
-            and people[mailbox.user_id] < AT_ONCE_PER_PERSON
-            and (not mailbox.failures or troubled < TROUBLED_AT_ONCE)
+            host not in resting
+            and hosts[host] < AT_ONCE_PER_HOST
+            and people[user_id] < AT_ONCE_PER_PERSON
+            and (not failures or troubled < TROUBLED_AT_ONCE)
         )
 
-    return next((each for each in waiting if has_place(*each)), None)
+    return next(((id_ or 0, host) for id_, host, user, failures in waiting if has_place(host, user, failures)), None)
 
 
 def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:

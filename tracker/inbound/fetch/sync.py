@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
+from sqlmodel import Session, col, update
 
 from tracker.inbound.credentials import server_of
 from tracker.inbound.fetch.check import TROUBLE, check_mailbox, meaning
@@ -16,7 +16,7 @@ from tracker.inbound.fetch.pop3_run import Pop3Run
 from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.fetch.schedule import Claim, back_off, ended_badly, ended_well, others_wait
 from tracker.mail.connections import ConnectError, Server
-from tracker.models import Credential, Mailbox, MailboxState
+from tracker.models import Credential, Mailbox, MailboxFolder, MailboxState
 from tracker.notifications.notify import add_notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -125,6 +125,8 @@ def _note(
             facts = {"letters": importer.silent}
             add_notice(session, "first_load", subject, mailbox.user_id, mailbox.id, facts=facts)
         if context.leases.release(session, claim.lease):
+            for folder, began in importer.good_runs.items() if importer is not None else ():
+                session.exec(update(MailboxFolder).where(col(MailboxFolder.id) == folder).values(good_run_at=began))
             mailbox.run_loaded = importer.loaded if importer is not None else 0
             ended(mailbox, session)
             session.add(mailbox)
