@@ -74,7 +74,14 @@
       return found ? found[1] : "";
     } catch (e) { return ""; }
   }
+  var inCookie = "", isKept = false;
+  // Each look at a cookie waits for another process: the same is written once.
   function writeCookie(value) {
+    if (value && value === inCookie) return isKept;
+    inCookie = value;
+    return (isKept = putCookie(value));
+  }
+  function putCookie(value) {
     try {
       var host = location.hostname, domain = "";
       (SITE.hosts || []).forEach(function (own) {
@@ -84,8 +91,9 @@
         (location.protocol === "https:" ? "; secure" : "");
       var whole = domain.indexOf(".") > 0 && !/^[\d.]+$/.test(domain) ? "; domain=" + domain : "";
       doc.cookie = place() + "=" + value + tail + whole;
-      if (value && whole && cookie() !== value) doc.cookie = place() + "=" + value + tail; // a public suffix: this host alone
-      return value ? cookie() === value : true;
+      if (!value || cookie() === value) return true;
+      if (whole) doc.cookie = place() + "=" + value + tail; // a public suffix: this host alone
+      return whole ? cookie() === value : false;
     } catch (e) { return false; }
   }
   function newId() {

@@ -10,24 +10,26 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from secrets import token_urlsafe
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import event, insert
+from sqlmodel import Session, col, func, select
 
 from pixel.tokens import Tokens, new_public_id, open_path
 from tests.bench.edge_peers.load import CONNECTIONS, READER, RESOLVE, load
 from tests.bench.figures import add_figure
-from tests.fixtures.contexts import opened_context
+from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.pixel.edge_server import KEY as EDGE_KEY
 from tests.pixel.edge_server import EdgeProcess, edge_process
 from tests.pixel.snippet_site import KEY, pool, rule, snapshot, snippet_site
-from tests.servers import chromium
+from tests.servers import chromium, postgresql
 from tracker.models import Letter, LetterSource, Mailbox, MailboxFolder, Site, SiteLease, SiteRule, User, Visit
 from tracker.runtime.database import now
 from tracker.sites.letters import attribute_letters, own_addresses_of_rules
@@ -119,26 +121,46 @@ def many_visitors(visitors: int, addresses: int) -> None:
           f"{len(shown)} shown, {doubles} double, {lost} lost; the spool names {len(holders)}")  # fmt: skip
 
 
-def letters_against_visits(letters: int, visits: int) -> None:
-    """Decided in lots of a hundred, as a mailbox brings them."""
-    with tempfile.TemporaryDirectory() as name, opened_context(Path(name)) as context:
+def letters_against_visits(letters: int, visits: int, url: str | None = None) -> None:
+    """Decided in lots of a hundred, as a mailbox brings them: to codes that visitors were shown, one in ten to an address of a list
+    that all others write to as well. Processor time and memory are those of this process, the database of ``url`` has its own."""
+    with tempfile.TemporaryDirectory() as name, opened_context(Path(name), url) as context:
         with context.database.session_scope() as session:
             user, mailbox = _world(session)
             _visits(session, user, visits)
-        addresses = [f"info+{number % visits:09d}@site.example" for number in range(0, letters * 7, 7)]
-        with context.database.session_scope() as session:
-            session.add_all(_letter(user, mailbox, number) for number in range(letters))
-        began = time.perf_counter()
-        for place in range(0, letters, 100):
+            session.execute(insert(Letter), [_letter(user, mailbox, number) for number in range(letters)])
+        last, statements = 0, [0]
+        event.listen(context.database.engine, "before_cursor_execute", lambda *_: statements.append(1))
+        before, began, spent = getrusage(RUSAGE_SELF).ru_maxrss, time.perf_counter(), time.process_time()
+        for _ in range(0, letters, 100):
             with context.database.session_scope() as session:
                 own = own_addresses_of_rules(session, user.id or 0)
-                lot = session.exec(select(Letter).order_by(col(Letter.id)).offset(place).limit(100)).all()
-                attribute_letters(session, own, [(item, [("to", addresses[place + n])]) for n, item in enumerate(lot)])
-        seconds = time.perf_counter() - began
+                later = select(Letter).where(col(Letter.id) > last).order_by(col(Letter.id)).limit(100)
+                lot = session.exec(later).all()
+                last = lot[-1].id or 0
+                attribute_letters(session, own, [(item, [("to", _written_to(item.id or 0, visits))]) for item in lot])
+        spent, seconds = time.process_time() - spent, time.perf_counter() - began
+        grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
         with context.database.reading() as session:
-            coded = len(session.exec(select(LetterSource.letter_id).where(LetterSource.method == "code")).all())
+            by_method = select(LetterSource.method, func.count()).group_by(col(LetterSource.method))
+            methods = {method: number for method, number in session.exec(by_method)}  # noqa: C416
     add_figure(f"Websites: letters against {visits:,} visits", letters / seconds, "a second")
-    print(f"{letters} letters against {visits} visits: {letters / seconds:.0f} a second; {coded} with their visit")
+    print(f"{letters} letters against {visits} visits: {letters / seconds:.0f} a second, {spent / letters * 1e6:.0f} µs of "
+          f"processor and {len(statements) / letters:.2f} statements a letter, {grown:.0f} MB more memory; {methods}")  # fmt: skip
+
+
+def letters_of_all_sizes(letters: int, sizes: Sequence[int], on_postgresql: bool) -> None:
+    if not on_postgresql:
+        for visits in sizes:
+            letters_against_visits(letters, visits)
+        return
+    with postgresql() as cluster:
+        for visits in sizes:
+            letters_against_visits(letters, visits, cluster.fresh_database(migrate_postgresql))
+
+
+def _written_to(number: int, visits: int) -> str:
+    return "fair@site.example" if number % 10 == 0 else f"info+{number * 7 % visits:09d}@site.example"
 
 
 def _world(session: Session) -> tuple[User, Mailbox]:
@@ -151,53 +173,64 @@ def _world(session: Session) -> tuple[User, Mailbox]:
     session.add(MailboxFolder(mailbox_id=mailbox.id or 0, raw_name="INBOX", name="INBOX", cut_off=now()))
     site = Site(user_id=user.id or 0, key="k" * 32, name="Shop", hosts=["site.example"])
     pool_facts = {"blocks": [], "email_account": mailbox.public_id, "addresses": []}
-    facts: dict[str, Any] = {"rule_type": "site_emails", "tracking_type": "dynamic", "state": "active"}
-    session.add_all(
-        [site, SiteRule(user_id=user.id or 0, position=1, name="R", dynamic_settings=[pool_facts], **facts)]
-    )
+    fair = {"address": "fair@site.example", "email_account": mailbox.public_id, "source": "std:direct"}
+    facts: dict[str, Any] = {"user_id": user.id or 0, "state": "active"}
+    session.add(site)
+    on_site: dict[str, Any] = {
+        "name": "R",
+        "rule_type": "site_emails",
+        "tracking_type": "dynamic",
+        "dynamic_settings": [pool_facts],
+    }
+    elsewhere: dict[str, Any] = {
+        "name": "F",
+        "rule_type": "external_area",
+        "tracking_type": "static",
+        "external_settings": [fair],
+    }
+    for position, made in enumerate((on_site, elsewhere), 1):
+        session.add(SiteRule(position=position, **made, **facts))
     session.flush()
     return user, mailbox
 
 
 def _visits(session: Session, user: User, visits: int) -> None:
     began, source = now() - timedelta(days=1), {"id": "std:direct", "name": "Direct", "channel": "direct", "group": ""}
-    for begin in range(0, visits, 5000):
-        rows = [
-            Visit(user_id=user.id or 0, site_id=1, visitor=f"v{n}", session=f"s{n}", began_at=began, seen_at=began,
-                  attributed=source)
-            for n in range(begin, min(begin + 5000, visits))
-        ]  # fmt: skip
-        session.add_all(rows)
-        session.flush()
-        until = began + timedelta(days=7)
-        session.add_all(
-            SiteLease(address=f"info+{begin + n:09d}@site.example", code=f"{begin + n:09d}", visit_id=row.id or 0, rule_id=1,
-                      shown_at=began, seen_at=began, until=until) for n, row in enumerate(rows)
-        )  # fmt: skip
-        session.flush()
-        session.expunge_all()
-
-
-def _letter(user: User, mailbox: Mailbox, number: int) -> Letter:
-    facts: dict[str, Any] = {"identity": f"i{number}", "content_hash": f"c{number}", "category": "human", "size": 1}
-    sender = f"anna{number}@client.example"
-    return Letter(
-        user_id=user.id or 0, mailbox_id=mailbox.id or 0, received_at=now(), sender=sender, recipient="", **facts
+    visit = Visit(
+        user_id=user.id or 0, site_id=1, visitor="", session="", began_at=began, seen_at=began, attributed=source
     )
+    until = began + timedelta(days=7)
+    lease = SiteLease(address="", visit_id=0, rule_id=1, shown_at=began, seen_at=began, until=until)
+    for begin in range(0, visits, 5000):
+        numbers = range(begin, min(begin + 5000, visits))
+        session.execute(insert(Visit), [
+            {**visit.model_dump(), "id": n + 1, "public_id": f"v{n:010d}", "visitor": f"v{n}", "session": f"s{n}"} for n in numbers
+        ])  # fmt: skip
+        session.execute(insert(SiteLease), [
+            {**lease.model_dump(exclude={"id"}), "address": f"info+{n:09d}@site.example", "code": f"{n:09d}", "visit_id": n + 1}
+            for n in numbers
+        ])  # fmt: skip
+
+
+def _letter(user: User, mailbox: Mailbox, number: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {"identity": f"i{number}", "content_hash": f"c{number}", "category": "human", "size": 1}
+    sender = f"anna{number // 3}@client.example"
+    letter = Letter(user_id=user.id or 0, mailbox_id=mailbox.id or 0, received_at=now(), sender=sender, **facts)
+    return letter.model_dump(exclude={"id"})
 
 
 def snippet_cost(nodes: int) -> None:
-    """Script time of a page with the snippet less that of the same page without it: the median of five loads each."""
+    """Processor time of scripts of a page with the snippet less that of the same page without it: the median of nine loads each."""
     lines = "".join(f"<p>line {number}</p>" for number in range(nodes // 2))
     with tempfile.TemporaryDirectory() as name, snippet_site(Path(name)) as site, chromium() as browser:
         with_snippet = site.page(f"{lines}<p>info@site.example</p>")
         site.pages["/plain"] = site.pages["/"].replace(site.tag(), "<script></script>")
         costs: dict[str, list[float]] = {with_snippet: [], f"{site.url}/plain": []}
-        for _ in range(5):
+        for _ in range(9):
             for url, spent in costs.items():
                 page = browser.new_page()
                 protocol = page.context.new_cdp_session(page)
-                protocol.send("Performance.enable")
+                protocol.send("Performance.enable", {"timeDomain": "threadTicks"})
                 page.goto(url)
                 page.wait_for_timeout(400)
                 metrics = protocol.send("Performance.getMetrics")["metrics"]
@@ -214,12 +247,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--visitors", type=int, default=10_000)
     parser.add_argument("--addresses", type=int, default=2_000)
     parser.add_argument("--letters", type=int, default=10_000)
-    parser.add_argument("--visits", type=int, default=100_000)
+    parser.add_argument("--visits", type=int, nargs="*", default=[20_000, 200_000])
+    parser.add_argument("--only", choices=("resolve", "visitors", "letters", "snippet"))
+    parser.add_argument("--postgresql", action="store_true", help="the letters on PostgreSQL instead of SQLite")
     chosen = parser.parse_args(arguments)
-    resolve_beside_open(chosen.seconds)
-    many_visitors(chosen.visitors, chosen.addresses)
-    letters_against_visits(chosen.letters, chosen.visits)
-    snippet_cost(5000)
+    runs: dict[str, Callable[[], None]] = {
+        "resolve": lambda: resolve_beside_open(chosen.seconds),
+        "visitors": lambda: many_visitors(chosen.visitors, chosen.addresses),
+        "letters": lambda: letters_of_all_sizes(chosen.letters, chosen.visits, chosen.postgresql),
+        "snippet": lambda: snippet_cost(5000),
+    }
+    for name, run in runs.items():
+        if chosen.only in (None, name):
+            run()
     return 0
 
 

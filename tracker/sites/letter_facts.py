@@ -44,7 +44,8 @@ class LetterFacts:
             )
         }
         self._decided = {id: _noted(row) for id, row in self.rows.items()}
-        self._first_sent = self._read_senders(addresses)
+        # of an address that nobody held, such as one of a list, it does not matter who wrote; and there all do
+        self._first_sent = self._read_senders(list(self.holdings))
         self._written = self._read_codes(senders, min(times), max(times))
         self._sources = self._read_sources(min(times)) if senders else {}
 

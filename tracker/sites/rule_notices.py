@@ -18,15 +18,15 @@ LEAST_VISITS = 50
 def tell_of_rules(context: AppContext) -> None:
     """Looks at every active rule; each thing is told once a day."""
     with context.database.reading() as session:
-        due = [rule.id for rule in _active(session) if _off(session, rule) or _is_low(session, rule)]
+        due = [rule.id for rule in _active(session) if _off(session, rule) or _low_coverage(session, rule) is not None]
     if not due:
         return
     with context.database.session_scope() as session:
         for rule in (active for active in _active(session) if active.id in due):
             for mailbox in _off(session, rule):
                 tell_mailbox_off(session, rule, mailbox.address)
-            if _is_low(session, rule):
-                tell_coverage(session, rule, coverage_of(session, rule) or 0)
+            if (coverage := _low_coverage(session, rule)) is not None:
+                tell_coverage(session, rule, coverage)
 
 
 def _active(session: Session) -> list[SiteRule]:
@@ -40,9 +40,13 @@ def _off(session: Session, rule: SiteRule) -> list[Mailbox]:
     return [box for box in rows if not box.active or box.removed_at is not None]
 
 
-def _is_low(session: Session, rule: SiteRule) -> bool:
+def _low_coverage(session: Session, rule: SiteRule) -> float | None:
+    """That of the last day, where it is low."""
     if rule.tracking_type != "dynamic":
-        return False
+        return None
     since = now() - timedelta(days=1)
     recent = select(Visit.id).where(Visit.rule_id == rule.id, col(Visit.began_at) >= since).limit(LEAST_VISITS)
-    return len(session.exec(recent).all()) >= LEAST_VISITS and (coverage_of(session, rule, since) or 1) < LOW
+    if len(session.exec(recent).all()) < LEAST_VISITS:
+        return None
+    coverage = coverage_of(session, rule, since)
+    return coverage if coverage is not None and coverage < LOW else None
