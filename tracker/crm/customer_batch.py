@@ -6,7 +6,7 @@ What is new, what stays as it is and what changes by itself is written together.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlmodel import Session, col, select
 
@@ -20,7 +20,7 @@ from tracker.crm.customers import (
     refuse_nameless,
     refuse_own_addresses,
 )
-from tracker.crm.records import NOT_FOUND
+from tracker.crm.records import NOT_FOUND, disabled_manager
 from tracker.mail.addresses import lookup_form
 from tracker.models import Customer, CustomerAddress, CustomerSource, Shop, User
 from tracker.models.counting.bulk import append_rows, reserve_ids, update_rows
@@ -30,6 +30,7 @@ from tracker.notifications.webhooks import Kind, emit, is_heard
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
+Thing = TypeVar("Thing")
 _COLUMNS = ("name", "tags", "external_id", "shop_id", "manager_id")
 
 
@@ -47,7 +48,8 @@ class Saved:
 def save_customers(session: Session, changes: Sequence[CustomerChange], by: User) -> list[Saved]:
     """Makes or changes the customer of each, in their order; no manager is told."""
     saved: list[Saved] = []
-    people, shops = _active_people(session), _by_public_id(session, select(Shop.public_id, Shop.id))
+    people = {user.public_id: user for user in session.exec(select(User))}
+    shops = {public_id: number or 0 for public_id, number in session.exec(select(Shop.public_id, Shop.id))}
     for part in _parts(changes):
         saved += _Part(session, part, by, people, shops).save()
     return saved
@@ -69,14 +71,6 @@ def _parts(changes: Sequence[CustomerChange]) -> Iterable[list[CustomerChange]]:
         yield part
 
 
-def _by_public_id(session: Session, query: Any) -> dict[str, int]:
-    return {public_id: number or 0 for public_id, number in session.exec(query)}
-
-
-def _active_people(session: Session) -> dict[str, int]:
-    return _by_public_id(session, select(User.public_id, User.id).where(col(User.active)))
-
-
 class _Part:
     """Customers of whom none is named twice."""
 
@@ -85,7 +79,7 @@ class _Part:
         session: Session,
         changes: Sequence[CustomerChange],
         by: User,
-        people: Mapping[str, int],
+        people: Mapping[str, User],
         shops: Mapping[str, int],
     ) -> None:
         self._session, self._changes, self._by = session, changes, by
@@ -131,22 +125,27 @@ class _Part:
         if "addresses" in change.model_fields_set and [(row.lookup, row.address) for row in addresses] != wanted:
             self._alone.append(number)
             return
-        values = {name: value for name, value in self._values(change).items() if getattr(customer, name) != value}
+        values = {
+            name: value
+            for name, value in self._values(change, customer.manager_id).items()
+            if getattr(customer, name) != value
+        }
         if values:
             self._changed.append((customer, values))
         manager = values.get("manager_id")
         self._saved[number] = Saved("changed" if values else "unchanged", customer.public_id, manager)
 
-    def _values(self, change: CustomerChange) -> dict[str, Any]:
-        """The columns that are set. Raises :class:`ActionError`."""
+    def _values(self, change: CustomerChange, manager: int | None = None) -> dict[str, Any]:
+        """The columns that are set, for a customer with this manager. Raises :class:`ActionError`."""
         fields_set = change.model_fields_set
         values: dict[str, Any] = {name: getattr(change, name) for name in _COLUMNS[:3] if name in fields_set}
-        for field, known, model in (("shop", self._shops, Shop), ("manager", self._people, User)):
-            if field in fields_set:
-                public_id = getattr(change, field)
-                if public_id is not None and public_id not in known:
-                    raise ActionError("invalid", LocalizedText(NOT_FOUND[model]), field)
-                values[f"{field}_id"] = known[public_id] if public_id is not None else None
+        if "shop" in fields_set:
+            values["shop_id"] = change.shop and _named(self._shops, change.shop, Shop, "shop")
+        if "manager" in fields_set:
+            user = change.manager and _named(self._people, change.manager, User, "manager")
+            if user and not user.active and user.id != manager:
+                raise disabled_manager(user.name)
+            values["manager_id"] = user.id if user else None
         return values
 
     def _insert(self) -> None:
@@ -208,7 +207,7 @@ class _Part:
 
     def _emit(self, kind: Kind, row: Mapping[str, Any], addresses: Sequence[str]) -> None:
         if is_heard(self._session, kind):
-            manager = next((person for person, id_ in self._people.items() if id_ == row["manager_id"]), None)
+            manager = next((person for person, user in self._people.items() if user.id == row["manager_id"]), None)
             emit(self._session, kind, customer_facts(row, addresses, manager))
 
     def _save_alone(self, change: CustomerChange) -> Saved:
@@ -229,6 +228,12 @@ class _Part:
             return Saved(status, customer.public_id, manager)
         except ActionError as error:
             return Saved("refused", error=error)
+
+
+def _named(known: Mapping[str, Thing], public_id: str, model: type, field: str) -> Thing:
+    if public_id not in known:
+        raise ActionError("invalid", LocalizedText(NOT_FOUND[model]), field)
+    return known[public_id]
 
 
 def find_known(session: Session, changes: Sequence[CustomerChange]) -> list[Customer | None]:

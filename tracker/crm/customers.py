@@ -8,7 +8,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select, update
 
 from tracker.crm.candidates import is_own_address
-from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record, touch
+from tracker.crm.records import (
+    ExternalId,
+    Id,
+    apply_changes,
+    find_record,
+    named_manager,
+    named_record,
+    require_external_id,
+    touch,
+)
 from tracker.mail.addresses import lookup_form
 from tracker.mail.fields import ChangeModel, EmailAddress, Name, SingleLine
 from tracker.models import Customer, CustomerAddress, CustomerSource, LetterBinding, Order, Shop, User
@@ -81,6 +90,8 @@ def change_customer(
 
 def put_customer(session: Session, external_id: str, change: CustomerChange, by: User | None) -> tuple[Customer, bool]:
     """Makes the customer with this id of another program, or changes it; of any number at once, one makes it. Whether it is new."""
+    require_external_id(external_id, change.external_id)
+    change = change.model_copy(update={"external_id": external_id})
     row = Customer(external_id=external_id, source=CustomerSource.API).model_dump(exclude={"id"})
     made = is_inserted(session, Customer, row)
     query = select(Customer).where(Customer.external_id == external_id)
@@ -111,7 +122,7 @@ def _apply(
         values["shop_id"] = shop.id if shop else None
     before = customer.manager_id
     if "manager" in fields_set:
-        manager = named_manager(session, change.manager)
+        manager = named_manager(session, change.manager, present=customer.manager_id)
         values["manager_id"] = manager.id if manager else None
     changed = apply_changes(customer, values)
     if "addresses" in fields_set and set_addresses(session, customer, change.addresses):

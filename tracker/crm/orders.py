@@ -7,7 +7,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select, update
 
 from tracker.crm.binding import LONGEST_NUMBER, order_numbers
-from tracker.crm.records import ExternalId, Id, apply_changes, find_record, named_manager, named_record
+from tracker.crm.records import (
+    ExternalId,
+    Id,
+    apply_changes,
+    find_record,
+    named_manager,
+    named_record,
+    require_external_id,
+)
 from tracker.mail.fields import ChangeModel, SingleLine
 from tracker.models import Customer, LetterBinding, Order, Shop
 from tracker.models.counting.bulk import is_inserted
@@ -64,6 +72,8 @@ def change_order(session: Session, order: Order, change: OrderChange) -> bool:
 
 def put_order(session: Session, external_id: str, change: OrderChange) -> tuple[Order, bool]:
     """Makes the order with this id of another program, or changes it. Whether it is new."""
+    require_external_id(external_id, change.external_id)
+    change = change.model_copy(update={"external_id": external_id})
     order = _by_external_id(session, external_id)
     if order is None:
         if not change.number:
@@ -102,7 +112,7 @@ def _apply(session: Session, order: Order, change: OrderChange) -> bool:
         values["shop_id"] = shop.id if shop else None
         values["shop_key"] = shop.id if shop else 0
     if "manager" in fields_set:
-        manager = named_manager(session, change.manager)
+        manager = named_manager(session, change.manager, present=order.manager_id)
         values["manager_id"] = manager.id if manager else None
     try:
         with session.begin_nested():

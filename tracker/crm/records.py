@@ -44,20 +44,32 @@ def named_record(session: Session, model: type[Record], public_id: str | None, f
     return record
 
 
-def named_manager(session: Session, public_id: str | None, field: str = "manager") -> User | None:
-    """The same for somebody who is to be in charge: a person who was disabled cannot be."""
+def named_manager(
+    session: Session, public_id: str | None, field: str = "manager", *, present: int | None = None
+) -> User | None:
+    """The same for somebody who is to be in charge: a person who was disabled cannot be, unless it is who is (``present``)."""
     user = named_record(session, User, public_id, field)
-    if user is not None and not user.active:
-        raise ActionError(
-            "invalid", LocalizedText("%(name)s is disabled. Choose somebody else.", name=user.name), field
-        )
+    if user is not None and not user.active and user.id != present:
+        raise disabled_manager(user.name, field)
     return user
+
+
+def disabled_manager(name: str, field: str = "manager") -> ActionError:
+    return ActionError("invalid", LocalizedText("%(name)s is disabled. Choose somebody else.", name=name), field)
 
 
 def _find(session: Session, model: type[Record], public_id: str) -> Record | None:
     if not is_public_id(public_id):
         return None
     return session.exec(select(model).where(col(model.public_id) == public_id)).first()
+
+
+def require_external_id(external_id: str, named: str | None) -> None:
+    """Raises :class:`ActionError` where what is put under an id names another one."""
+    if named not in (None, external_id):
+        raise ActionError(
+            "invalid", LocalizedText("The id in the address and the id in the body differ."), "external_id"
+        )
 
 
 def apply_changes(record: Versioned, values: Mapping[str, Any]) -> bool:

@@ -27,12 +27,11 @@ from tracker.mail.addresses import lookup_or_none
 from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import Customer, CustomerAddress, CustomerSource, SearchKind, Shop, User
 from tracker.models.search_query import finds
-from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, page
-from tracker.web.crm.responses import CustomerResponse, customer_shapes
+from tracker.web.crm.responses import CustomerResponse, ExternalIdInPath, customer_shapes
 
 customers = router("Customers")
 MOST_CSV = 40 * 1024 * 1024
@@ -108,16 +107,12 @@ def remove_customer(call: Caller, id: str) -> Response:
 
 
 @customers.put(
-    "/customers/by-external-id/{external_id}",
+    "/customers/by-external-id/{external_id:path}",
     response_model=CustomerResponse,
     responses={201: {"model": CustomerResponse}},
 )
-def put_customer_by_external_id(call: Caller, external_id: str, change: CustomerChange) -> Response:
+def put_customer_by_external_id(call: Caller, external_id: ExternalIdInPath, change: CustomerChange) -> Response:
     """Makes the customer that another program knows by this id (201), or changes it (200). What is left out stays."""
-    if change.external_id is not None and change.external_id != external_id:
-        raise ActionError(
-            "invalid", LocalizedText("The id in the address and the id in the body differ."), "external_id"
-        )
     with call.writing() as session:
         customer, is_new = put_customer(session, external_id, change, call.user)
         body = _shape(session, customer).model_dump_json()

@@ -22,13 +22,13 @@ from tracker.crm.shops import (
     delete_shop,
 )
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
-from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing, Paged, PageQuery, page
 from tracker.web.crm.responses import (
     ColleagueResponse,
+    ExternalIdInPath,
     GroupResponse,
     OrderResponse,
     ShopResponse,
@@ -98,14 +98,10 @@ def remove_order(call: Caller, id: str) -> Response:
 
 
 @orders.put(
-    "/orders/by-external-id/{external_id}", response_model=OrderResponse, responses={201: {"model": OrderResponse}}
+    "/orders/by-external-id/{external_id:path}", response_model=OrderResponse, responses={201: {"model": OrderResponse}}
 )
-def put_order_by_external_id(call: Caller, external_id: str, change: OrderChange) -> Response:
+def put_order_by_external_id(call: Caller, external_id: ExternalIdInPath, change: OrderChange) -> Response:
     """Makes the order that another program knows by this id (201), or changes it (200). What is left out stays."""
-    if change.external_id is not None and change.external_id != external_id:
-        raise ActionError(
-            "invalid", LocalizedText("The id in the address and the id in the body differ."), "external_id"
-        )
     with call.writing() as session:
         order, is_new = put_order(session, external_id, change)
         body = _order(session, order).model_dump_json()

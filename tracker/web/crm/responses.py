@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Annotated
 
+from fastapi import Path
 from sqlmodel import Session, col, select
 
 from tracker.crm.customers import addresses_of
 from tracker.crm.shops import members_of
-from tracker.mail.fields import ResponseModel
+from tracker.mail.fields import ResponseModel, SingleLine
 from tracker.models import Customer, ManagerGroup, Order, Shop, User
+
+ExternalIdInPath = Annotated[SingleLine, Path(min_length=1, max_length=200)]
+"""May hold slashes."""
 
 
 class ColleagueResponse(ResponseModel):
