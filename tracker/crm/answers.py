@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import Account, Delivery, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
+from tracker.models import Account, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
 from tracker.notifications.notify import announce
 
 WAITED_FOR = timedelta(days=60)
@@ -81,16 +81,19 @@ _WAITING = (
 )
 
 
-def note_answers(session: Session, deliveries: Sequence[Delivery]) -> None:
-    """A server took these copies: enquiries of their recipients wait no more. Requests for consent are no answers."""
+def note_answers(session: Session, deliveries: Sequence[Any]) -> None:
+    """A server took these copies (deliveries, or rows with columns of theirs): enquiries of their recipients wait no more. Requests
+    for consent are no answers."""
     recipients = {delivery.recipient_id for delivery in deliveries}
+    if not recipients:
+        return
     waiting = set(session.connection().execute(_WAITING, {"recipients": list(recipients)}).scalars())
     for delivery in deliveries:
         if delivery.recipient_id in waiting:
             _note_answered(session, delivery)
 
 
-def _note_answered(session: Session, delivery: Delivery) -> None:
+def _note_answered(session: Session, delivery: Any) -> None:
     facts = {"message": delivery.message_id, "recipient": delivery.recipient_id, "at": delivery.accepted_at}
     _announce(session, session.connection().execute(_ANSWERED, facts).all())
 

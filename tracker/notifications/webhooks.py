@@ -69,13 +69,20 @@ _ENDPOINTS = (
 )
 
 
+ENDPOINTS = "webhook_endpoints"
+
+
 def _endpoints(session: Session) -> list[tuple[int, int, frozenset[str]]]:
     """The endpoints that are on: number, person, kinds. Read once in a session: nearly always there are none."""
-    known: list[tuple[int, int, frozenset[str]]] | None = session.info.get("webhook_endpoints")
+    known: list[tuple[int, int, frozenset[str]]] | None = session.info.get(ENDPOINTS)
     if known is None:
-        rows = session.connection().execute(_ENDPOINTS).all()
-        known = session.info["webhook_endpoints"] = [(id_ or 0, user, frozenset(kinds)) for id_, user, kinds in rows]
+        known = session.info[ENDPOINTS] = read_endpoints(session)
     return known
+
+
+def read_endpoints(session: Session, _key: None = None) -> list[tuple[int, int, frozenset[str]]]:
+    rows = session.connection().execute(_ENDPOINTS).all()
+    return [(id_ or 0, user, frozenset(kinds)) for id_, user, kinds in rows]
 
 
 def _write(session: Session, kind: str, data: Mapping[str, Any]) -> WebhookEvent:

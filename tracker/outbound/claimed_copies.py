@@ -26,6 +26,8 @@ from tracker.runtime.lease import HeldLease, is_free, is_held_by
 FRESH_SECONDS = 2.0
 """So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
 MOST_CLAIMED = 20
+SMALL_BYTES = 65_536
+"""Messages of up to this size are read together with the claim."""
 _RAW = (
     columns(col(MessageBody.raw))
     .join(Delivery, col(Delivery.message_id) == col(MessageBody.message_id))
@@ -38,6 +40,14 @@ _RAW = (
     .execution_options(inkling_binary=True)
 )
 """The bytes of a copy that still waits and is still ours."""
+_SMALL = (
+    columns(col(MessageBody.message_id), col(MessageBody.raw))
+    .where(
+        col(MessageBody.message_id).in_(bindparam("messages", expanding=True)),
+        func.length(col(MessageBody.raw)) <= SMALL_BYTES,
+    )
+    .execution_options(inkling_binary=True)
+)
 _IS_OURS = columns(is_held_by(HANDED_OVER))
 _SIZES = update(MessageBody.__table__).where(col(MessageBody.message_id) == bindparam("of_message"))  # type: ignore[attr-defined]
 _SIZES = _SIZES.values(html_bytes_before=bindparam("before"), html_bytes_after=bindparam("after"))
@@ -161,12 +171,16 @@ class Composer:
         self._recipients = session.exec(select(Recipient).where(col(Recipient.id).in_(recipient_ids))).all()
         self._links = session.exec(select(TrackedLink).where(col(TrackedLink.message_id).in_(message_ids))).all()
         self._hidden_link = bool(preference(session, "hidden_link"))
+        self._small = dict(session.connection().execute(_SMALL, {"messages": sorted(message_ids)}).all())
         session.commit()
 
     def compose(self, claimed: ClaimedCopy) -> Copy | None:
-        """The copy as it goes out; None when it waits no more, or is not ours any more."""
+        """The copy as it goes out; None when it waits no more, or is not ours any more. Of small messages that was asked with
+        the claim: nobody takes a copy back while it is held."""
         delivery, lease = claimed.delivery, claimed.lease
         try:
+            if (small := self._small.get(delivery.message_id)) is not None:
+                return self._copy_of(delivery, small)
             raw = self._session.connection().execute(_RAW, {"of_delivery": delivery.id, **_held(lease)}).scalars().all()
             return self._copy_of(delivery, raw[0] or b"") if raw else None
         finally:
@@ -187,14 +201,17 @@ class Composer:
         )
 
 
-def note_compositions(session: Session, copies: Sequence[tuple[Delivery, Copy]]) -> None:
-    """Writes down what had to be left out of copies that were handed over, and how large they were."""
-    untracked = {delivery.message_id for delivery, copy in copies if _note_left_out(delivery, copy)}
-    _count_tracked(session, untracked)
+def note_left_out(session: Session, copies: Sequence[tuple[Delivery, Copy]]) -> None:
+    """Writes down what had to be left out of copies that were handed over."""
+    _count_tracked(session, {delivery.message_id for delivery, copy in copies if _note_left_out(delivery, copy)})
+
+
+def note_sizes(session: Session, copies: Sequence[tuple[int, Copy | None]]) -> None:
+    """Writes down how large the HTML of copies was that were handed over, by the number of their message."""
     sizes = {
-        delivery.message_id: {"before": copy.html_bytes_before, "after": copy.html_bytes_after}
-        for delivery, copy in copies
-        if copy.html_bytes_before is not None
+        message_id: {"before": copy.html_bytes_before, "after": copy.html_bytes_after}
+        for message_id, copy in copies
+        if copy is not None and copy.html_bytes_before is not None
     }
     if sizes:
         rows = [{"of_message": message_id, **sizes[message_id]} for message_id in sorted(sizes)]

@@ -30,6 +30,11 @@ class Copy:
     html_bytes_before: int | None = None
     html_bytes_after: int | None = None
 
+    @property
+    def is_as_planned(self) -> bool:
+        """Nothing had to be left out."""
+        return not self.problem and not self.no_place_for_pixel
+
 
 MakeFooter = Callable[[str], Footer | None]
 """The footer line for a document."""

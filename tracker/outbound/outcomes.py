@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Integer, Row, Table, bindparam, func
+from sqlalchemy import ColumnElement, Integer, Table, bindparam, case
 from sqlalchemy import select as columns
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select
@@ -21,13 +20,13 @@ from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
 from tracker.notifications.notify import announce, notify
-from tracker.notifications.webhooks import emit, is_heard
+from tracker.notifications.webhooks import ENDPOINTS, emit, is_heard, read_endpoints
 from tracker.outbound.accounts import state_after
-from tracker.outbound.claimed_copies import is_due_of, note_compositions
+from tracker.outbound.claimed_copies import is_due_of, note_left_out, note_sizes
 from tracker.outbound.copies import Copy
 from tracker.outbound.send_quota import WAITING
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
+from tracker.runtime.database import UtcDateTime, now
 from tracker.runtime.lease import HeldLease
 from tracker.runtime.limits import MAX_GIVE_UP_HOURS
 from tracker.runtime.localized_text import LocalizedText
@@ -38,17 +37,37 @@ BACK_OFF = tuple(timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240))
 DEFERRED_TOGETHER = 500
 """Copies of one account that wait together when its server cannot be reached."""
 _MESSAGE: Table = Message.__table__  # type: ignore[attr-defined]
+_DELIVERY: Table = Delivery.__table__  # type: ignore[attr-defined]
 _OF_MESSAGES = bindparam("messages", type_=Integer, expanding=True)
-_DELIVERIES = select(Delivery).where(col(Delivery.id).in_(bindparam("deliveries", type_=Integer, expanding=True)))
-_DELIVERIES = _DELIVERIES.order_by(col(Delivery.id)).with_for_update()
-_STATE = ("id", "user_id", "public_id", "sent_at", "sent_copy", "sent_copy_at")
-_SETTLED = columns(*(_MESSAGE.c[name] for name in _STATE)).where(_MESSAGE.c.id.in_(_OF_MESSAGES))
-_SETTLED = _SETTLED.order_by(_MESSAGE.c.id).with_for_update()
-_CHANGE = _MESSAGE.update().where(_MESSAGE.c.id == bindparam("of_message", type_=Integer))
-_COUNTS = columns(col(Delivery.message_id), col(Delivery.status), func.count())
-_COUNTS = _COUNTS.where(col(Delivery.message_id).in_(_OF_MESSAGES)).group_by(
-    col(Delivery.message_id), col(Delivery.status)
-)
+_OF_DELIVERIES = bindparam("deliveries", type_=Integer, expanding=True)
+_MOMENT = bindparam("moment", type_=UtcDateTime)
+_DELIVERIES = select(Delivery).where(col(Delivery.id).in_(_OF_DELIVERIES)).order_by(col(Delivery.id)).with_for_update()
+_HOLD_DELIVERIES = columns(_DELIVERY.c.id).where(_DELIVERY.c.id.in_(_OF_DELIVERIES)).order_by(_DELIVERY.c.id)
+_HOLD_DELIVERIES = _HOLD_DELIVERIES.with_for_update()
+_ACCEPTED = _DELIVERY.update().where(_DELIVERY.c.id.in_(_OF_DELIVERIES))
+_ACCEPTED = _ACCEPTED.values(
+    status=DeliveryStatus.ACCEPTED.value, reply="", tries=_DELIVERY.c.tries + 1, next_try_at=None, accepted_at=_MOMENT
+).returning(*(_DELIVERY.c[name] for name in ("id", "message_id", "recipient_id", "accepted_at")))
+_HOLD_MESSAGES = columns(_MESSAGE.c.id).where(_MESSAGE.c.id.in_(_OF_MESSAGES)).order_by(_MESSAGE.c.id).with_for_update()
+
+
+def _any_copy(*statuses: str) -> ColumnElement[bool]:
+    of_message = _DELIVERY.c.message_id == _MESSAGE.c.id
+    return columns(_DELIVERY.c.id).where(of_message, _DELIVERY.c.status.in_(statuses)).exists()
+
+
+_IS_FIRST = _MESSAGE.c.sent_at.is_(None) & _any_copy(DeliveryStatus.ACCEPTED.value)
+_LATER = case((_MESSAGE.c.sent_copy_at > _MOMENT, _MESSAGE.c.sent_copy_at), else_=_MOMENT)
+_END = case((_any_copy(DeliveryStatus.ACCEPTED.value), MessageState.SENT.value), else_=MessageState.FAILED.value)
+_SETTLE = _MESSAGE.update().where(_MESSAGE.c.id.in_(_OF_MESSAGES))
+_SETTLE = _SETTLE.values(
+    sent_at=case((_IS_FIRST, _MOMENT), else_=_MESSAGE.c.sent_at),
+    listed_at=case((_IS_FIRST, _MOMENT), else_=_MESSAGE.c.listed_at),
+    sent_copy=case((_IS_FIRST & (_MESSAGE.c.sent_copy == "later"), "wanted"), else_=_MESSAGE.c.sent_copy),
+    sent_copy_at=case((_IS_FIRST, _LATER), else_=_MESSAGE.c.sent_copy_at),
+    state=case((_any_copy(*WAITING), _MESSAGE.c.state), else_=_END),
+).returning(*(_MESSAGE.c[name] for name in ("id", "user_id", "public_id", "state", "sent_at")))
+"""The state of a message follows from its copies. What is returned was sent first just now where ``sent_at`` is the moment."""
 _DROP_FILES = delete(Attachment).where(col(Attachment.message_id).in_(_OF_MESSAGES))
 _WRITE_AGAIN = (0.5, 2.0, 8.0, 30.0)
 """Seconds after which what a server said is written once more, when the database is away: said it has only once."""
@@ -66,6 +85,11 @@ class HandedOver:
     outcome: Outcome
     copy: Copy | None = None
     problem: ConnectError | None = None
+
+    @property
+    def is_usual(self) -> bool:
+        """Accepted, with everything in it that was planned."""
+        return self.outcome.is_accepted and not self.problem and (self.copy is None or self.copy.is_as_planned)
 
 
 def note(handed_over: HandedOver) -> Future[None]:
@@ -93,16 +117,44 @@ def _write_outcomes(group: Sequence[HandedOver]) -> Sequence[None]:
 
 def _write_group(session: Session, group: Sequence[HandedOver]) -> None:
     by_delivery = {int(each.lease.subject): each for each in _still_held(session, group)}
-    rows = session.exec(_DELIVERIES, params={"deliveries": list(by_delivery)})
-    deliveries = [(row, by_delivery[row.id or 0]) for row in rows]
-    note_compositions(session, [(delivery, each.copy) for delivery, each in deliveries if each.copy is not None])
-    for delivery, each in deliveries:
-        _apply(session, delivery, each.outcome)
-    note_answers(session, [delivery for delivery, each in deliveries if each.outcome.is_accepted])
-    _settle(session, {delivery.message_id for delivery, _ in deliveries})
-    for delivery, each in deliveries:
-        if each.problem is not None:
-            _account_broken(session, session.get_one(Account, delivery.account_id), each.problem)
+    if not by_delivery:
+        return
+    _know_endpoints(session, group[0].context)
+    usual = [id_ for id_, each in by_delivery.items() if each.is_usual]
+    accepted: list[Any] = _accepted(session, usual)
+    rows = _others(session, {id_: each for id_, each in by_delivery.items() if not each.is_usual})
+    note_sizes(session, [(row.message_id, by_delivery[row.id].copy) for row in [*accepted, *rows]])
+    note_answers(session, [*accepted, *(row for row in rows if by_delivery[row.id or 0].outcome.is_accepted)])
+    _settle(session, {row.message_id for row in [*accepted, *rows]})
+    for row in rows:
+        if (problem := by_delivery[row.id or 0].problem) is not None:
+            _account_broken(session, session.get_one(Account, row.account_id), problem)
+
+
+def _accepted(session: Session, ids: Sequence[int]) -> list[Any]:
+    """What a server took just as it was planned: by one statement, past the ORM."""
+    if not ids:
+        return []
+    connection = session.connection()
+    if len(ids) > 1 and connection.dialect.name != "sqlite":  # in one order, as everybody who holds several
+        connection.execute(_HOLD_DELIVERIES, {"deliveries": ids})
+    return list(connection.execute(_ACCEPTED, {"deliveries": ids, "moment": now()}))
+
+
+def _others(session: Session, by_delivery: Mapping[int, HandedOver]) -> Sequence[Delivery]:
+    if not by_delivery:
+        return ()
+    rows = session.exec(_DELIVERIES, params={"deliveries": list(by_delivery)}).all()
+    composed = [(row, by_delivery[row.id or 0].copy) for row in rows]
+    note_left_out(session, [(row, copy) for row, copy in composed if copy is not None])
+    for row in rows:
+        _apply(session, row, by_delivery[row.id or 0].outcome)
+    return rows
+
+
+def _know_endpoints(session: Session, context: AppContext) -> None:
+    """Whoever listens by webhook is remembered: nearly always nobody does."""
+    session.info[ENDPOINTS] = context.database.remembered(read_endpoints, None, ("webhook_endpoint", "user_account"))
 
 
 def _still_held(session: Session, group: Sequence[HandedOver]) -> list[HandedOver]:
@@ -162,30 +214,18 @@ def _notify_rejected(session: Session, delivery: Delivery) -> None:
 
 
 def _settle(session: Session, message_ids: Collection[int]) -> None:
-    """The state of a message follows from its deliveries."""
+    """The state of messages follows from their deliveries."""
     session.flush()
-    connection, which = session.connection(), {"messages": sorted(message_ids)}
-    messages = connection.execute(_SETTLED, which).all()
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
-    for message_id, status, number in connection.execute(_COUNTS, which):
-        counts[message_id][status] = number
-    changes = {message.id: _changes_of(message, counts[message.id]) for message in messages}
-    for rows in _alike([{"of_message": message_id, **change} for message_id, change in changes.items() if change]):
-        connection.execute(_CHANGE, rows)
-    if sent := [message.id for message in messages if "sent_at" in changes[message.id]]:
+    connection, which, moment = session.connection(), {"messages": sorted(message_ids)}, now()
+    if connection.dialect.name != "sqlite":  # one statement sees what was committed before it began
+        connection.execute(_HOLD_MESSAGES, which)
+    messages = connection.execute(_SETTLE, {**which, "moment": moment}).all()
+    if sent := [message.id for message in messages if message.sent_at == moment]:
         _tell_sent(session, sent)
-    if done := [message.id for message in messages if "state" in changes[message.id]]:
+    if done := [message.id for message in messages if message.state in (MessageState.SENT, MessageState.FAILED)]:
         connection.execute(_DROP_FILES, {"messages": done})
-    for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id")), attrgetter("user_id")):
+    for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id", "id")), attrgetter("user_id")):
         announce(session, user_id, "message", *(message.public_id for message in theirs))
-
-
-def _alike(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    """The rows with the same columns together: they take one statement."""
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        alike[tuple(row)].append(row)
-    return alike.values()
 
 
 def _tell_sent(session: Session, message_ids: Sequence[int]) -> None:
@@ -195,18 +235,6 @@ def _tell_sent(session: Session, message_ids: Sequence[int]) -> None:
     for message in session.exec(sent.execution_options(populate_existing=True)):
         facts = {"id": message.public_id, "subject": message.subject, "sent_at": message.sent_at, "version": 1}
         emit(session, "message.sent", facts, message.user_id)
-
-
-def _changes_of(message: Row[Any], counts: Mapping[str, int]) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    accepted, moment = counts.get(DeliveryStatus.ACCEPTED.value, 0), now()
-    if accepted and message.sent_at is None:
-        changes["sent_at"] = changes["listed_at"] = moment
-        changes["sent_copy"] = "wanted" if message.sent_copy == "later" else message.sent_copy
-        changes["sent_copy_at"] = max(message.sent_copy_at or moment, moment)
-    if not any(counts.get(status) for status in WAITING):
-        changes["state"] = (MessageState.SENT if accepted else MessageState.FAILED).value
-    return changes
 
 
 def _account_broken(session: Session, account: Account, error: ConnectError) -> None:
