@@ -45,19 +45,8 @@ GROUP_LABELS: Mapping[str, str] = {
     "channel": N_("by channel"),
 }
 _LETTER_COLUMNS = (
-    *(
-        "received_at",
-        "sender",
-        "subject",
-        "address",
-        "method",
-        "flags",
-        "channel",
-        "source",
-        "campaign",
-        "entrance_page",
-    ),
-    *("customer", "manager"),
+    *("received_at", "sender", "subject", "source", "channel", "campaign", "method", "flags", "address"),
+    *("entrance_page", "customer", "manager"),
 )
 _PICTURES = {
     "letters": ("received_at", ""),
@@ -159,7 +148,7 @@ def _chosen(request: Request, user: User) -> ReportFilter:
 def _shown(name: str, made: Report, every_column: bool) -> dict[str, Any]:
     columns = list(made.columns)
     if name == "letters" and not every_column:
-        columns = [column for column in columns if column in _LETTER_COLUMNS]
+        columns = list(_LETTER_COLUMNS)
     elif name == "mailboxes" and not every_column:
         columns = [column for column in columns if any(row[column] for row in made.rows) or column == "mailbox"]
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,8 +81,15 @@ def remove(request: Request, user: User, form: FormData) -> Response:
 def _site_form(
     request: Request, row: Site | None, values: Mapping[str, Any], wrong: Mapping[str, str], status: int = 200
 ) -> Response:
-    tag = script_tag(context_of(request), row) if row is not None else ""
-    return render(request, "sites/site.html", {"site": row, "values": values, "wrong": wrong, "tag": tag}, status)
+    tag, has_block = script_tag(context_of(request), row) if row is not None else "", True
+    if row is not None:
+        with context_of(request).database.reading() as session:
+            blocks = session.exec(
+                select(SiteBlock.sites).where(SiteBlock.user_id == row.user_id, col(SiteBlock.removed_at).is_(None))
+            )
+            has_block = any(row.public_id in sites for sites in blocks)
+    facts = {"site": row, "values": values, "wrong": wrong, "tag": tag, "has_block": has_block}
+    return render(request, "sites/site.html", facts, status)
 
 
 # --- blocks
@@ -90,13 +97,16 @@ def _site_form(
 
 @routes.page(f"{BASE_PATH}/blocks/new")
 def new_block(request: Request, user: User) -> Response:
-    """With what most people would choose: the only site, and the only address that its pages show."""
+    """With what most people would choose: the site that one comes from, or the only one, and the only address that its pages
+    show."""
     with context_of(request).database.reading() as session:
         sites = all_of(session, Site, user)
-    addresses = sorted({address for site in sites for address, _page in site.addresses})
+    named = [site for site in sites if site.public_id == request.query_params.get("site")]
+    chosen = named or (sites if len(sites) == 1 else [])
+    addresses = sorted({address for site in chosen or sites for address, _page in site.addresses})
     selectors = [{"attribute": "email", "value": addresses[0]}] if len(addresses) == 1 else []
-    chosen = [sites[0].public_id] if len(sites) == 1 else []
-    return _block_form(request, user, None, {"name": "", "sites": chosen, "selectors": selectors}, {})
+    ids = [site.public_id for site in chosen]
+    return _block_form(request, user, None, {"name": "", "sites": ids, "selectors": selectors}, {})
 
 
 @routes.page(BASE_PATH + "/blocks/{id}")
@@ -128,6 +138,9 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
             saved = save_block(session, context_of(request), user, row, parse(NewBlock, typed))
     except ActionError as error:
         return _block_form(request, user, row, typed, errors_of(error), 422)
+    if row is None:  # what comes next when one sets up a site
+        text_after = _("The block “%(name)s” is saved. Now say what its visitors see.", name=saved.name)
+        return redirect(f"{BASE_PATH}/rules/new?block={saved.public_id}", text_after)
     return redirect(BASE_PATH, _("The block “%(name)s” is saved.", name=saved.name))
 
 

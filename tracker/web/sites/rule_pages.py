@@ -59,6 +59,7 @@ def new_rule(request: Request, user: User) -> Response:
     }
     with context_of(request).database.reading() as session:
         blocks, mailboxes = all_of(session, SiteBlock, user), all_of(session, Mailbox, user)
+    blocks = [block for block in blocks if block.public_id == request.query_params.get("block")] or blocks
     named = {selector["value"].lower() for block in blocks for selector in block.selectors}
     likely = [mailbox for mailbox in mailboxes if mailbox.address.lower() in named] or mailboxes
     only = {
@@ -111,7 +112,9 @@ def save(request: Request, user: User, form: FormData) -> Response:
         with context_of(request).database.reading() as session:
             row = owned(session, SiteRule, user, id) if id else None
         return _rule_form(request, user, row, values, errors_of(error), 422)
-    return redirect(RULES, _("The rule “%(name)s” is saved.", name=saved.name))
+    is_untried = saved.tracking_type == "dynamic" and saved.probe not in ("passed", "skipped")
+    next_page = f"{RULES}/{saved.public_id}#probe" if is_untried else RULES
+    return redirect(next_page, _("The rule “%(name)s” is saved.", name=saved.name))
 
 
 def _is_active(request: Request, user: User, id: str | None) -> bool:
