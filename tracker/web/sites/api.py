@@ -35,7 +35,8 @@ from tracker.sites.sites import move, remove_block, remove_site, remove_source, 
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.idempotency import cached_response, idempotent
-from tracker.web.api.paging import Listing, Paged, PageQuery, page
+from tracker.web.api.paging import Listing, Paged, PageQuery
+from tracker.web.api.resource import Resource
 from tracker.web.http.throttle import test_mails
 from tracker.web.sites.responses import (
     BlockResponse,
@@ -49,59 +50,79 @@ from tracker.web.sites.responses import (
 
 sites = router("Websites")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@sites.get("/sites", response_model=Listing[SiteResponse])
-def list_sites(call: Caller, paged: PageQuery) -> Listing[SiteResponse]:
-    """My sites, the oldest first."""
-    with call.reading() as session:
-        rows, after = page(session, owned_rows(Site, call.user), Site, paged, newest_first=False)
-        return Listing(items=[SiteResponse.of(call.context, row) for row in rows], next=after)
-
-
-@sites.post("/sites", response_model=SiteResponse, status_code=201)
-def post_site(call: Caller, new: NewSite) -> Response:
-    """A new site. Put its ``snippet`` into its pages, before ``</head>``."""
-    return idempotent(call, lambda session: _site(session, call, None, new), status=201)
-
-
-@sites.get("/sites/{id}", response_model=SiteResponse)
-def get_site(call: Caller, id: str) -> SiteResponse:
-    """One site."""
-    with call.reading() as session:
-        return SiteResponse.of(call.context, owned(session, Site, call.user, id))
-
-
-@sites.patch("/sites/{id}", response_model=SiteResponse)
-def patch_site(call: Caller, id: str, change: SiteChange) -> Response:
-    """Changes what is given; in force at the edge beside us before this answers."""
-    return idempotent(call, lambda session: _site(session, call, owned(session, Site, call.user, id), change))
-
-
-@sites.delete("/sites/{id}", status_code=204, response_class=Response)
-def delete_site(call: Caller, id: str) -> Response:
-    """Its pages keep their own addresses from now on."""
-    return idempotent(
-        call, lambda session: remove_site(session, call.context, owned(session, Site, call.user, id)), status=204
-    )
-
-
-def _site(session: Session, call: RequestContext, site: Site | None, change: SiteChange) -> SiteResponse:
-    return SiteResponse.of(call.context, save_site(session, call.context, call.user, site, change))
-
-
-@sites.get("/blocks", response_model=Listing[BlockResponse])
-def list_blocks(call: Caller, paged: PageQuery) -> Listing[BlockResponse]:
-    """My blocks, the oldest first."""
-    with call.reading() as session:
-        rows, after = page(session, owned_rows(SiteBlock, call.user), SiteBlock, paged, newest_first=False)
-        return Listing(items=[BlockResponse.of(row) for row in rows], next=after)
-
-
-@sites.post("/blocks", response_model=BlockResponse, status_code=201)
-def post_block(call: Caller, new: NewBlock) -> Response:
-    """A new block."""
-    return idempotent(call, lambda session: _block(session, call, None, new), status=201)
+SITES = Resource(
+    plural="sites",
+    singular="site",
+    model=Site,
+    new=NewSite,
+    change=SiteChange,
+    response=SiteResponse,
+    show=lambda session, call, row: SiteResponse.of(call.context, row),
+    save=lambda session, call, row, change: save_site(session, call.context, call.user, row, change),
+    remove=lambda session, call, row: remove_site(session, call.context, row),
+    texts=(
+        "My sites, the oldest first.",
+        "One site.",
+        "A new site. Put its ``snippet`` into its pages, before ``</head>``.",
+        "Changes what is given; in force at the edge beside us before this answers.",
+        "Its pages keep their own addresses from now on.",
+    ),
+)
+BLOCKS = Resource(
+    plural="blocks",
+    singular="block",
+    model=SiteBlock,
+    new=NewBlock,
+    change=BlockChange,
+    response=BlockResponse,
+    show=lambda session, call, row: BlockResponse.of(row),
+    save=lambda session, call, row, change: save_block(session, call.context, call.user, row, change),
+    remove=lambda session, call, row: remove_block(session, call.context, call.user, row),
+    texts=(
+        "My blocks, the oldest first.",
+        "One block.",
+        "A new block.",
+        "Changes what is given.",
+        "Removes a block that no rule uses; 409 else.",
+    ),
+)
+SOURCES = Resource(
+    plural="sources",
+    singular="source",
+    model=SiteSource,
+    new=NewSource,
+    change=SourceChange,
+    response=SourceResponse,
+    show=lambda session, call, row: SourceResponse.of(row),
+    save=lambda session, call, row, change: save_source(session, call.context, call.user, row, change),
+    remove=lambda session, call, row: remove_source(session, call.context, call.user, row),
+    texts=(
+        "",
+        "One source.",
+        "A new source, after all others.",
+        "Changes what is given.",
+        "Removes a source that no rule names; 409 else.",
+    ),
+)
+RULES = Resource(
+    plural="rules",
+    singular="rule",
+    model=SiteRule,
+    new=NewRule,
+    change=RuleChange,
+    response=RuleResponse,
+    show=lambda session, call, row: RuleResponse.of(session, call.user, row),
+    save=lambda session, call, row, change: save_rule(session, call.context, call.user, row, change),
+    remove=lambda session, call, row: remove_rule(session, call.context, row),
+    texts=(
+        "",
+        "One rule.",
+        "A new rule, after all others. ``active`` without a passed probe is refused, unless an administrator vouches.",
+        "Changes what is given.",
+        "Swaps nothing any more; letters to the addresses it showed are still understood.",
+    ),
+)
+SITES.add_to(sites)
 
 
 @sites.post("/blocks/search", response_model=PlacesResponse)
@@ -110,31 +131,7 @@ def post_block_search(call: Caller, search: BlockSearch) -> Response:
     return idempotent(call, lambda session: search_block(session, call.user, search, PlacesResponse))
 
 
-@sites.get("/blocks/{id}", response_model=BlockResponse)
-def get_block(call: Caller, id: str) -> BlockResponse:
-    """One block."""
-    with call.reading() as session:
-        return BlockResponse.of(owned(session, SiteBlock, call.user, id))
-
-
-@sites.patch("/blocks/{id}", response_model=BlockResponse)
-def patch_block(call: Caller, id: str, change: BlockChange) -> Response:
-    """Changes what is given."""
-    return idempotent(call, lambda session: _block(session, call, owned(session, SiteBlock, call.user, id), change))
-
-
-@sites.delete("/blocks/{id}", status_code=204, response_class=Response)
-def delete_block(call: Caller, id: str) -> Response:
-    """Removes a block that no rule uses; 409 else."""
-
-    def work(session: Session) -> None:
-        remove_block(session, call.context, call.user, owned(session, SiteBlock, call.user, id))
-
-    return idempotent(call, work, status=204)
-
-
-def _block(session: Session, call: RequestContext, block: SiteBlock | None, change: BlockChange) -> BlockResponse:
-    return BlockResponse.of(save_block(session, call.context, call.user, block, change))
+BLOCKS.add_to(sites)
 
 
 @sites.get("/sources", response_model=Listing[SourceResponse])
@@ -143,35 +140,6 @@ def list_sources(call: Caller, paged: PageQuery) -> Listing[SourceResponse]:
     with call.reading() as session:
         rows, after = _by_priority(session, call, SiteSource, paged)
         return Listing(items=[SourceResponse.of(row) for row in rows], next=after)
-
-
-@sites.post("/sources", response_model=SourceResponse, status_code=201)
-def post_source(call: Caller, new: NewSource) -> Response:
-    """A new source, after all others."""
-    return idempotent(call, lambda session: _source(session, call, None, new), status=201)
-
-
-@sites.get("/sources/{id}", response_model=SourceResponse)
-def get_source(call: Caller, id: str) -> SourceResponse:
-    """One source."""
-    with call.reading() as session:
-        return SourceResponse.of(owned(session, SiteSource, call.user, id))
-
-
-@sites.patch("/sources/{id}", response_model=SourceResponse)
-def patch_source(call: Caller, id: str, change: SourceChange) -> Response:
-    """Changes what is given."""
-    return idempotent(call, lambda session: _source(session, call, owned(session, SiteSource, call.user, id), change))
-
-
-@sites.delete("/sources/{id}", status_code=204, response_class=Response)
-def delete_source(call: Caller, id: str) -> Response:
-    """Removes a source that no rule names; 409 else."""
-
-    def work(session: Session) -> None:
-        remove_source(session, call.context, call.user, owned(session, SiteSource, call.user, id))
-
-    return idempotent(call, work, status=204)
 
 
 @sites.post("/sources/{id}/priority", response_model=SourceResponse)
@@ -186,8 +154,7 @@ def post_source_priority(call: Caller, id: str, where: PriorityMove) -> Response
     return idempotent(call, work)
 
 
-def _source(session: Session, call: RequestContext, source: SiteSource | None, change: SourceChange) -> SourceResponse:
-    return SourceResponse.of(save_source(session, call.context, call.user, source, change))
+SOURCES.add_to(sites, with_list=False)
 
 
 class RuleQuery(Paged):
@@ -212,12 +179,6 @@ def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[Ru
         words = query.q.lower().split()
         rows = [row for row in rows if all(word in f"{row.name} {row.description}".lower() for word in words)]
         return Listing(items=[RuleResponse.of(session, call.user, row) for row in rows], next=after)
-
-
-@sites.post("/rules", response_model=RuleResponse, status_code=201)
-def post_rule(call: Caller, new: NewRule) -> Response:
-    """A new rule, after all others. ``active`` without a passed probe is refused, unless an administrator vouches."""
-    return idempotent(call, lambda session: _rule(session, call, None, new), status=201)
 
 
 @sites.post("/rules/preview", response_model=PreviewResponse)
@@ -245,25 +206,7 @@ def get_pool_size(call: Caller, query: Annotated[PoolSizeQuery, Query()]) -> Poo
     )
 
 
-@sites.get("/rules/{id}", response_model=RuleResponse)
-def get_rule(call: Caller, id: str) -> RuleResponse:
-    """One rule."""
-    with call.reading() as session:
-        return RuleResponse.of(session, call.user, owned(session, SiteRule, call.user, id))
-
-
-@sites.patch("/rules/{id}", response_model=RuleResponse)
-def patch_rule(call: Caller, id: str, change: RuleChange) -> Response:
-    """Changes what is given."""
-    return idempotent(call, lambda session: _rule(session, call, owned(session, SiteRule, call.user, id), change))
-
-
-@sites.delete("/rules/{id}", status_code=204, response_class=Response)
-def delete_rule(call: Caller, id: str) -> Response:
-    """Swaps nothing any more; letters to the addresses it showed are still understood."""
-    return idempotent(
-        call, lambda session: remove_rule(session, call.context, owned(session, SiteRule, call.user, id)), status=204
-    )
+RULES.add_to(sites, with_list=False)
 
 
 @sites.post("/rules/{id}/priority", response_model=RuleResponse)
@@ -291,10 +234,6 @@ def post_rule_probe(call: Caller, id: str) -> Response:
         lambda session: RuleResponse.of(session, call.user, owned(session, SiteRule, call.user, id)),
         status=202,
     )
-
-
-def _rule(session: Session, call: RequestContext, rule: SiteRule | None, change: RuleChange) -> RuleResponse:
-    return RuleResponse.of(session, call.user, save_rule(session, call.context, call.user, rule, change))
 
 
 def _by_priority(
