@@ -45,7 +45,8 @@ NO_PAGES = {
     *("/mail/{id}/files/{number:int}", "/recipients/{who}/archive", "/settings/privacy/papers"),
     *("/compose/{draft}/pictures/{picture}", "/letters/{id}/content", "/mail/{id}/content"),
     *("/mail/{id}/activity/{kind}", "/notifications/panel", "/notifications/state"),
-    *("/", "/settings", "/settings/oauth/{provider}/callback", "/manifest.webmanifest"),
+    *("/", "/settings", "/settings/oauth/{provider}/callback"),
+    *("/manifest.webmanifest", "/service-worker.js"),
 }
 """Downloads, parts of pages, redirects."""
 ELSEWHERE = {"/sign-in", "/set-up", "/new-password", "/r/{token}", "/settings/accounts/{id}/test-mail/{test}"}
@@ -195,3 +196,60 @@ def test_every_page_is_fit_to_be_seen(
     expect(page.locator("[data-bell-panel] .line")).to_have_count(3)
     faults += look(page, "the bell")
     assert [fault[:240] for fault in faults if "no-such-page" not in fault or "404" not in fault] == []
+
+
+BOXES = [
+    ("/mail", ".mail-filter > summary"),
+    ("/mail?state=opened", ".mail-save > summary"),
+    ("/enquiries", ".mail-filter > summary"),
+    ("/compose", ".compose-later > summary"),
+    ("/compose", ".compose-templates > summary"),
+    ("/letters/{id}", ".menu > summary"),
+    ("/recipients", ".recipients-new > summary"),
+    ("/mail", ".side .status-menu > summary"),
+]
+"""What opens above a page, by what opens it."""
+EMPTY = (
+    "/today",
+    "/mail",
+    "/enquiries",
+    "/customers",
+    "/recipients",
+    "/mailboxes",
+    "/notifications",
+    "/settings/templates",
+)
+
+
+def look_in_both_themes(page: Page, what: str) -> list[str]:
+    faults = []
+    for theme in ("light", "dark"):
+        page.evaluate(THEME, theme)
+        faults += look(page, f"{what}, {theme}")
+    return faults
+
+
+def test_what_opens_what_is_wrong_and_what_is_empty_is_fit_to_be_seen(
+    alice: User, bob: User, open_as: OpenAs, furnished: dict[str, str]
+) -> None:
+    page = open_as(alice, "/mail")
+    faults: list[str] = []
+    for path, opener in BOXES:
+        page.goto(furnished.get(path, path))
+        page.locator(opener).first.click()
+        faults += look_in_both_themes(page, f"{path} {opener}")
+    for key, what in (("?", "the keys"), ("Control+k", "the palette")):
+        page.goto("/mail")
+        page.keyboard.press(key)
+        expect(page.locator("dialog[open]")).to_be_visible()
+        faults += look_in_both_themes(page, what)
+    page.goto("/settings/accounts/new")
+    page.evaluate("document.querySelector('main form').noValidate = true")
+    page.locator("main form .button.primary").first.click()
+    expect(page.locator(".wrong").first).to_be_visible()
+    faults += look_in_both_themes(page, "a form with errors")
+    page = open_as(bob, "/today")
+    for path in EMPTY:
+        page.goto(path)
+        faults += look_in_both_themes(page, f"empty {path}")
+    assert [fault[:240] for fault in faults] == []

@@ -58,6 +58,7 @@ addEventListener("pageshow", (event) => { if (event.persisted) told({ kind: "gap
 // The bell is a link to a page; with scripts it opens a panel instead.
 bell.addEventListener("click", async (event) => {
   event.preventDefault();
+  bell.focus();  // also when a key pressed it: to here Escape leads back
   if (panel.matches(":popover-open")) { panel.hidePopover(); return; }
   await refreshPart(panel);
   panel.showPopover();

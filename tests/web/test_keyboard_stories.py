@@ -1,0 +1,162 @@
+"""The stories of a day by keyboard alone: no pointer touches the page.
+
+Writing and sending, a view, the palette and Today have theirs beside their pages.
+"""
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlmodel import select
+
+from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.letters_world import Came, make_mailbox, receive
+from tests.web.mail_world import ANNA, GALLERY, Seen, Written, agree, make_account, write
+from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
+from tracker.models import Delivery, EnquiryStatus, Message, Recipient, User
+from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+
+__all__ = ["signed_in_browser"]
+pytestmark = pytest.mark.browser
+
+# Where the focus is, whether one sees it (an outline or a bar: on it, around it, or on what stands for it), how often it was there.
+FOCUS = """() => {
+    const at = document.activeElement;
+    if (!at || at === document.body) return null;
+    if (at.matches("iframe")) return ["what is focused is within the mail", true, 1];
+    at.dataset.visits = Number(at.dataset.visits || 0) + 1;
+    const hasOutline = (style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+    const shows = (style) => hasOutline(style) || style.boxShadow.includes("inset");
+    const near = [at, at.nextElementSibling, at.parentElement, at.parentElement.parentElement].filter(Boolean);
+    const seen = near.some((one) => shows(getComputedStyle(one))) || shows(getComputedStyle(at, "::after"));
+    const isWithin = at.dataset.visits > 1;  // a part of a field of a day, which the browser marks itself
+    return [at.outerHTML.slice(0, 120), seen || isWithin, Number(at.dataset.visits)];
+}"""
+MOST_STOPS = 200
+DATE_STEPS = 8
+"""Tab passes a field of a day and time in several steps."""
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Presses Tab until the focus is there."""
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab never comes to {selector}")
+
+
+def focuses(page: Page) -> list[tuple[str, bool, int]]:
+    """Where Tab stops from the top of the page until it leaves it."""
+    stops = []
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        if focus is None:
+            break
+        stops.append(tuple(focus))
+    return stops
+
+
+def test_tab_goes_through_every_page_is_seen_and_caught_nowhere(
+    context: AppContext, alice: User, open_as: OpenAs
+) -> None:
+    make_account(context, alice)
+    message = write(context, alice, *GALLERY[:3])[0]
+    (letter,) = receive(context, make_mailbox(context, alice), Came("asks", "n@x.example", "Nora"))
+    page = open_as(alice, "/today")
+    lost: list[str] = []
+    for path in (
+        "/mail?state=opened",
+        f"/mail/{message.public_id}",
+        "/compose",
+        f"/letters/{letter.public_id}",
+        f"/recipients/{ANNA.address}",
+        "/connect",
+        "/settings/policy",
+        "/settings/profile",
+    ):
+        page.goto(path)
+        page.evaluate("document.activeElement.blur()")
+        stops = focuses(page)
+        assert 5 < len(stops) < MOST_STOPS, path
+        lost += [f"{path}: {html}" for html, is_seen, visits in stops if not is_seen or visits > DATE_STEPS]
+    assert lost == []
+
+
+def test_an_enquiry_is_taken_put_off_brought_back_and_finished(
+    context: AppContext, alice: User, open_as: OpenAs
+) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("asks", "n@x.example", "Nora"))
+    with context.database.session_scope() as session:
+        owner = {"user_id": letter.user_id, "mailbox_id": letter.mailbox_id, "letter_id": letter.id}
+        since = {"received_at": letter.received_at, "waiting_since": letter.received_at}
+        session.add(EnquiryStatus(**owner, **since, sender=letter.sender))
+    page = open_as(alice, "/enquiries")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/letters/*")
+    page.keyboard.press("t")
+    expect(page.locator(".letter-work dd").first).to_have_text("Alice")
+    tab_to(page, ".letter-work details:has(.letter-snooze) summary")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Snoozed until", exact=True)).to_be_visible()
+    tab_to(page, "[action$='/snooze'] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Snoozed until", exact=True)).to_be_hidden()
+    page.keyboard.press("e")
+    expect(page.get_by_role("button", name="Open again")).to_be_visible()
+    with context.database.reading() as session:
+        status = session.exec(select(EnquiryStatus)).one()
+    assert (status.manager_id, status.done_at is not None) == (alice.id, True)
+
+
+def test_who_opened_is_told_and_a_reminder_is_set(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    make_account(context, alice)
+    agree(context, ANNA.address)
+    write(context, alice, Written("Offer 12", (ANNA,), (Seen("open", "human", 600),)))
+    page = open_as(alice, "/mail")
+    tab_to(page, ".mark.solid")
+    expect(page.locator(".activity-tip")).to_contain_text("Anna")
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    page.wait_for_url("**/mail/*")
+    tab_to(page, ".message-reminder > summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#reminder-days")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#reminder-days")).to_be_hidden()
+    page.keyboard.press("Enter")  # the focus went back to what opened it
+    tab_to(page, ".message-reminder button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
+    with context.database.reading() as session:
+        assert session.exec(select(Message.follow_up_at)).one() is not None
+
+
+def test_the_bell_opens_reads_and_closes(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    page = open_as(alice, "/mail")
+    page.keyboard.press("n")
+    panel = page.locator("[data-bell-panel]")
+    expect(panel).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    assert page.evaluate("document.activeElement.matches('[data-bell]')")
+
+
+def test_a_recipient_withdraws_on_their_page(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    make_account(context, alice)
+    agree(context, ANNA.address)
+    write(context, alice, Written("Offer 12", (ANNA,)))
+    with context.database.reading() as session:
+        anna, copy = session.exec(select(Recipient)).one(), session.exec(select(Delivery)).one()
+    link = PreferenceLink(LinkKind.COPY, anna.public_id, copy.public_id, now().date())
+    page = open_as(alice, f"/r/{preference_links(context).token(link)}")
+    tab_to(page, "[name=opens]")
+    page.keyboard.press("Space")
+    tab_to(page, "[value=save]")
+    page.keyboard.press("Enter")
+    expect(page.locator("[name=opens]")).not_to_be_checked()
+    expect(page.locator("[name=clicks]")).to_be_checked()
+    assert page.evaluate(FOCUS) is None or page.evaluate(FOCUS)[1]
