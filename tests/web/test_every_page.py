@@ -204,7 +204,7 @@ BOXES = [
     ("/enquiries", ".mail-filter > summary"),
     ("/compose", ".compose-later > summary"),
     ("/compose", ".compose-templates > summary"),
-    ("/letters/{id}", ".menu > summary"),
+    ("/letters/{id}", ".letter-page .menu > summary"),
     ("/recipients", ".recipients-new > summary"),
     ("/mail", ".side .status-menu > summary"),
 ]
