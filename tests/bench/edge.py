@@ -27,6 +27,8 @@ from tests.pixel.edge_server import KEY, ROOT, edge_environment
 from tests.servers.processes import free_port, listening, wait_until
 
 _TOKENS = Tokens([KEY])
+UNLIMITED = dict.fromkeys((f"INKLING_HITS_PER_{part}" for part in ("TOKEN", "SOURCE", "COPY")), "0")
+"""No budgets: one client and one token stand for many here."""
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,7 @@ def missing(contestant: Contestant) -> str | None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """No budgets: one client and one token stand for many here."""
-    unlimited = {"INKLING_HITS_PER_TOKEN": "0", "INKLING_HITS_PER_SOURCE": "0"}
-    return {**edge_environment(folder, unlimited), "BENCH_FOLDER": str(folder), "PYTHONWARNINGS": "ignore"}
+    return {**edge_environment(folder, UNLIMITED), "BENCH_FOLDER": str(folder), "PYTHONWARNINGS": "ignore"}
 
 
 def _import_ms(modules: str, folder: Path) -> float:

@@ -23,6 +23,7 @@ from sqlalchemy import event, insert
 from sqlmodel import Session, col, func, select
 
 from pixel.tokens import Tokens, new_public_id, open_path
+from tests.bench.edge import UNLIMITED
 from tests.bench.edge_peers.load import CONNECTIONS, READER, RESOLVE, load
 from tests.bench.figures import add_figure
 from tests.fixtures.contexts import migrate_postgresql, opened_context
@@ -74,7 +75,7 @@ async def _asked(port: int, questions: Sequence[bytes]) -> tuple[list[float], li
 def _edge(data_dir: Path, **facts: Any) -> Iterator[EdgeProcess]:
     """An edge of its own process, without limits."""
     data_dir.joinpath("sites.json").write_bytes(json.dumps(snapshot(**facts)).encode())
-    with edge_process(data_dir, dict.fromkeys(("INKLING_HITS_PER_SOURCE", "INKLING_HITS_PER_TOKEN"), "0")) as edge:
+    with edge_process(data_dir, UNLIMITED) as edge:
         yield edge
 
 
