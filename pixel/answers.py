@@ -23,6 +23,10 @@ _PRIVATE: Headers = [
 ]
 
 
+WHOLE = "inkling.whole_answer"
+"""In the scope of a request, where the server offers it: writes a whole answer, and whether it could."""
+
+
 class Answer:
     """A whole response, made once and sent as often as needed."""
 
@@ -34,6 +38,8 @@ class Answer:
             "headers": [*headers, length],
         }
         self.body: MutableMapping[str, Any] = {"type": "http.response.body", "body": body}
+        self.whole = b""
+        """Headers and body as they go over the wire, of an answer that is made once for all."""
         self.bodiless: MutableMapping[str, Any] = {"type": "http.response.body", "body": b""}
 
 
@@ -42,6 +48,7 @@ PIXEL_ANSWER = Answer(
     [(b"content-type", b"image/gif"), *_NEVER_CACHED, *_PRIVATE, (b"cross-origin-resource-policy", b"cross-origin")],
     PIXEL,
 )
+PIXEL_ANSWER.whole = b"".join(b"%s: %s\r\n" % pair for pair in PIXEL_ANSWER.start["headers"]) + b"\r\n" + PIXEL
 ROBOTS = Answer(200, [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE], b"User-agent: *\nDisallow: /\n")
 
 

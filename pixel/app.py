@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel import answers
-from pixel.answers import Answer
+from pixel.answers import WHOLE, Answer
 from pixel.endpoints import Endpoints, Receive, Scope, Send
 from pixel.lease_store import STORE_FILE, LeaseStore
 from pixel.limits import Limits
@@ -78,6 +78,8 @@ class EdgeApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             answer = await self._answer(scope, receive)
+            if answer.whole and scope["method"] == "GET" and WHOLE in scope and scope[WHOLE](answer.whole):
+                return
             await send(answer.start)
             await send(answer.body if scope["method"] != "HEAD" else answer.bodiless)
         elif scope["type"] == "lifespan":

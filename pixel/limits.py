@@ -5,7 +5,7 @@ from ipaddress import IPv6Address, ip_address
 from mmap import mmap
 
 MINUTE, DAY = 60.0, 86_400.0
-_PLACES = 1 << 16
+_PLACES = 1 << 14
 _LAST_PLACE = _PLACES - 1
 
 

@@ -12,8 +12,9 @@ from ipaddress import IPv6Network
 from typing import Any, Protocol
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from pixel.answers import WHOLE
 from pixel.environment import Network
 from pixel.proxies import Proxies, plain_address
 
@@ -238,12 +239,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         status = self._status_of_head()
+        scope = self.scope
         self._in_body, self._undigested = True, 0
         self._guard.works(self)
         if self._timer is not None:
             self._expect_nothing()
         if status == 200:
             super().on_headers_complete()
+            scope[WHOLE] = partial(_write_whole, self.cycle)  # type: ignore[literal-required]
         else:
             app, self.app = self.app, _refusal(status)
             super().on_headers_complete()
@@ -282,6 +285,31 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self._expect_nothing()
         self.transport.close()
+
+
+def _write_whole(cycle: RequestResponseCycle, answer: bytes) -> bool:
+    """Writes a whole answer to a GET: its headers but for those of the server, an empty line, its body. False where that cannot be
+    done, and then nothing is written: the application sends as usual."""
+    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
+        return False
+    if not cycle.keep_alive or cycle.waiting_for_100_continue:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(STATUS_LINE[200] + _of_server(cycle.default_headers) + answer)
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+_joined: list[Any] = [None, b""]
+
+
+def _of_server(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The date, which uvicorn makes anew every second."""
+    if headers is not _joined[0]:
+        _joined[:] = headers, b"".join(b"%s: %s\r\n" % pair for pair in headers)
+    joined: bytes = _joined[1]
+    return joined
 
 
 def _refusal(status: int) -> Any:

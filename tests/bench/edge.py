@@ -1,6 +1,7 @@
 """The edge side by side with its ceiling, its limit and its peers: `python -m tests.bench.edge`.
 
-One core serves, another one asks. `--kill 100` kills the edge under load instead, a hundred times.
+One core serves, another one asks. `--kill 100` kills the edge under load instead, a hundred times; `--servers` compares the HTTP
+servers there are by the bare pixel.
 """
 
 import argparse
@@ -144,6 +145,28 @@ CONTESTANTS = (
 )
 
 
+def _bare(name: str, *command: str, needs: tuple[str, ...] = ()) -> Contestant:
+    """The bare pixel on some server; ``PORT`` stands for its port."""
+
+    def start(port: int, folder: Path) -> list[str]:
+        return _python("-m", *(word.replace("PORT", str(port)) for word in command))
+
+    return Contestant(name, "nothing", lambda: "/o/x.gif", start, needs=needs)
+
+
+_BARE = f"{_PEERS}.bare_pixel:app"
+_UVICORN = ("uvicorn", _BARE, "--port", "PORT", "--no-access-log", "--log-level", "warning", "--lifespan", "off")
+_GRANIAN = ("granian", "--interface", "asginl", "--port", "PORT", "--no-log", "--workers", "1")
+SERVERS = (
+    _bare("uvicorn, httptools, uvloop", *_UVICORN, "--http", "httptools", "--loop", "uvloop"),
+    _bare("uvicorn, httptools, asyncio", *_UVICORN, "--http", "httptools", "--loop", "asyncio"),
+    _bare("uvicorn, h11, uvloop", *_UVICORN, "--http", "h11", "--loop", "uvloop"),
+    _bare("granian, uvloop", *_GRANIAN, "--loop", "uvloop", _BARE, needs=("granian",)),
+    _bare("granian, asyncio", *_GRANIAN, "--loop", "asyncio", _BARE, needs=("granian",)),
+    _bare("hypercorn, uvloop", "hypercorn", "-b", "127.0.0.1:PORT", "-k", "uvloop", _BARE, needs=("hypercorn",)),
+)
+
+
 @dataclass(frozen=True)
 class Result:
     """One line of the table."""
@@ -269,12 +292,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.edge", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="how long each server is loaded")
     parser.add_argument("--only", metavar="WORD", default="", help="only the servers with this word in their name")
+    parser.add_argument("--servers", action="store_true", help="the bare pixel on each HTTP server instead")
     parser.add_argument("--kill", type=int, metavar="ROUNDS", help="kill -9 under load, so many times")
     chosen = parser.parse_args(arguments)
     if chosen.kill:
         return kill_rounds(chosen.kill)
     results = []
-    for contestant in (each for each in CONTESTANTS if chosen.only in each.name):
+    for contestant in (each for each in (SERVERS if chosen.servers else CONTESTANTS) if chosen.only in each.name):
         if absent := missing(contestant):
             print(f"skipped: {contestant.name} ({absent} is not installed)", file=sys.stderr)
             continue

@@ -1,6 +1,7 @@
 """The edge alone: few packages, a quiet log, and at home inside another application too."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from pixel.answers import PIXEL
 from pixel.app import create_app
 from pixel.settings import EdgeSettings
 from pixel.tokens import SELF_COOKIE, Tokens, click_path, new_public_id, open_path
-from tests.pixel.edge_server import DRAIN_KEY, KEY, ROOT, Asker, RunningEdge, edge_process, served
+from tests.pixel.edge_server import DRAIN_KEY, KEY, ROOT, Asker, RunningEdge, edge_process, read_reply, served
 
 ALLOWED = {
     "pixel", "starlette", "anyio", "idna", "sniffio", "typing_extensions",
@@ -120,3 +121,29 @@ def test_health_while_all_is_well(edge: RunningEdge) -> None:
     assert (reply.status, reply.header("content-type")) == (200, "application/json")
     assert b'"status": "ok"' in reply.body
     assert "no-store" in (reply.header("cache-control") or "")
+
+
+def test_the_image_is_the_same_whether_it_is_written_at_once_or_in_parts(edge: RunningEdge) -> None:
+    """A kept connection takes the whole answer in one piece; where it ends afterwards the server writes part by part."""
+    get = f"GET {open_path(edge.open_token())}"
+    kept = f"{get} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
+        replies = []
+        for _ in range(3):
+            connection.sendall(kept)
+            replies.append(read_reply(connection))
+        connection.sendall(kept * 3)  # pipelined: the answers come one after the other
+        received = b""
+        while received.count(PIXEL) < 3:
+            part = connection.recv(65536)
+            assert part
+            received += part
+        assert received == received[: len(received) // 3] * 3 or received.count(b"HTTP/1.1 200 OK\r\n") == 3
+    replies.append(edge.raw(f"{get} HTTP/1.0\r\n\r\n".encode()))
+    replies.append(edge.raw(f"{get} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()))
+    for reply in replies:
+        assert (reply.status, reply.body) == (200, PIXEL)
+        assert [pair for pair in reply.headers if pair[0] != "connection"] == [
+            pair if pair[0] != "date" else ("date", reply.header("date")) for pair in replies[0].headers
+        ]
+    assert len(edge.hits()) == 8
