@@ -11,7 +11,7 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, queued, write
 from tests.web.reading import attribute, every, only, text_at, words
-from tracker.models import Delivery, Event, Message, MessageState, Notification, User, Verdict
+from tracker.models import Delivery, Event, Message, MessageState, Notification, TrackedLink, User, Verdict
 from tracker.models.counting.counters import recount
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
@@ -307,7 +307,7 @@ def test_machines_right_after_one_another_are_one_line_to_unfold(
     assert len(every(page, ".message-timeline > ol > .event")) == len(every(page, ".event")) - 2
 
 
-def test_the_first_button_follows_up_or_answers_the_newest_letter(
+def test_the_first_button_follows_up_and_the_next_answers_the_newest_letter(
     context: AppContext, client: httpx.Client, alice: User
 ) -> None:
     (message,) = write(context, alice, Written("offer", (ANNA,)))
@@ -321,5 +321,44 @@ def test_the_first_button_follows_up_or_answers_the_newest_letter(
         Came("Re: offer!", ago=timedelta(hours=1), **facts),
         Came("Out of office", ago=timedelta(minutes=1), category="auto_reply", **facts),
     )
-    first = only(client.get(f"/mail/{message.public_id}"), ".message-actions > a")
-    assert (words(first), attribute(first, "href")) == ("Reply", f"/compose?letter={newer.public_id}")
+    page = client.get(f"/mail/{message.public_id}")
+    first = every(page, ".message-actions > a")[0]
+    assert (words(first), attribute(first, "href")) == ("Follow up", f"/compose?reply={message.public_id}")
+    reply = only(page, '.message-actions a[data-key="r"]')
+    assert (words(reply), attribute(reply, "href")) == ("Reply", f"/compose?letter={newer.public_id}")
+
+
+def test_what_reads_the_same_is_one_line_that_unfolds(context: AppContext, client: httpx.Client, alice: User) -> None:
+    seen = (
+        Seen("open", "human", 600, client="Gmail"),
+        Seen("open", "human", 601, client="Gmail"),
+        Seen("open", "human", 602, client="Gmail"),
+        Seen("open", "human", 603, client="Thunderbird"),
+    )
+    (message,) = write(context, alice, Written("Offer", (ANNA,), seen, timedelta(days=3)))
+    page = client.get(f"/mail/{message.public_id}")
+    (fold,) = every(page, ".event-fold")
+    assert words(every(fold, "summary")[0]).startswith("Opened · Anna Petit · 3 times")
+    assert len(every(fold, "form")) == 3, "each keeps its verdict"
+    assert len(every(page, ".message-timeline > ol > .event")) == 2, "another program, and the sending"
+
+
+def test_links_stand_by_their_clicks_and_lead_to_what_happened(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    offer = the_offer(context, alice)
+    with context.database.session_scope() as session:
+        links = session.exec(select(TrackedLink).where(TrackedLink.message_id == offer.id)).all()
+        links[-1].tracked, links[-1].clicks = True, 9
+        urls = [links[-1].url, links[0].url]
+        most = {links[-1].position: 9, links[0].position: links[0].clicks}
+    page = client.get(f"/mail/{offer.public_id}")
+    assert [attribute(link, "title") for link in every(page, ".message-links .message-url")][:1] == urls[:1]
+    shown = [words(link) for link in every(page, ".message-clicks a")]
+    assert shown == [
+        f"{count} click{'s' if count > 1 else ''}" for count in sorted(most.values(), reverse=True) if count
+    ]
+    assert {attribute(link, "href") for link in every(page, ".message-clicks a")} == {"#timeline"}
+    shares = [attribute(bar, "width") for bar in every(page, ".message-links .share rect")]
+    assert shares[0] == "100.0%"
+    assert shares == sorted(shares, key=lambda share: -float(share[:-1]))

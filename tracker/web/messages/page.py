@@ -41,6 +41,7 @@ from tracker.privacy.views import note_copies_view
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
 from tracker.web.http.download import download
+from tracker.web.http.formats import relative
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
@@ -73,9 +74,8 @@ class MessageView:
 
     @property
     def groups(self) -> list[list[Line]]:
-        """The lines, those of machines right after one another together."""
-        runs = [list(run) for _, run in groupby(self.lines, key=lambda line: line.tone == "machine")]
-        return [group for run in runs for group in ([run] if run[0].tone == "machine" else [[line] for line in run])]
+        """The lines; those of machines right after one another together, and those that would read the same."""
+        return [list(run) for _, run in groupby(self.lines, key=_reads)]
 
     @property
     def newest_letter(self) -> Letter | None:
@@ -95,6 +95,15 @@ class MessageView:
     def is_tracked(self) -> bool:
         alive = [d for d in self.deliveries if d.status not in (DeliveryStatus.REJECTED, DeliveryStatus.CANCELLED)]
         return any(d.opens_on or d.clicks_on for d in alive)
+
+
+def _reads(line: Line) -> tuple[str, ...]:
+    """What a line says to whoever reads quickly."""
+    if line.tone == "machine":
+        return ("machine",)
+    is_of_person = line.can_be_overruled and line.tone == "person"
+    again = relative(line.at) if is_of_person else line.event  # letters and trouble stand alone
+    return line.kind, line.title, line.who, line.through, line.url, again
 
 
 @routes.page("/mail/{id}")
