@@ -220,6 +220,15 @@ def test_figures_are_ones_own_and_rates_over_what_could_be_measured(
     assert "Not sent yet" in client_of(bob).get("/settings/templates").text
 
 
+def test_templates_are_compared_with_how_sure_that_is(context: AppContext, client: httpx.Client, sender: User) -> None:
+    of, anna = {"template_id": made(client, context).id}, To_("anna@x.example")
+    write(context, sender, *(Written("1", (anna,), columns={**of, "opens": n % 2}) for n in range(20)))
+    page = client.get("/settings/templates")
+    assert "10 / 20 · 50 % (30 to 70 %)" in text_at(page, ".template-figures")
+    bar = every(page, ".interval rect:not(.scale)")[0]
+    assert (attribute(bar, "x"), attribute(bar, "width")) == ("29.9", "40.1")
+
+
 # --- signatures
 
 

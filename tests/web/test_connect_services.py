@@ -80,7 +80,7 @@ def play(monkeypatch: pytest.MonkeyPatch, service: str, imap: int, smtp: int) ->
     """The servers of that service are the test's, on these ports."""
     ours: dict[str, Any] = {"imap_host": "localhost", "imap_port": imap, "smtp_host": "localhost", "smtp_port": smtp}
     played = replace(PRESETS[service], **ours, imap_security="tls", smtp_security="tls")
-    monkeypatch.setitem(PRESETS, service, played)  # type: ignore[arg-type]
+    monkeypatch.setitem(PRESETS, service, played)
 
 
 def states(context: AppContext) -> tuple[str, str, str, str]:

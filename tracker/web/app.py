@@ -27,6 +27,7 @@ from tracker.web.http.static_files import Static
 from tracker.web.inbox import letter_page as letter
 from tracker.web.inbox import pages as enquiries
 from tracker.web.mailboxes import pages as mailboxes_page
+from tracker.web.messages import figures_page as mail_figures
 from tracker.web.messages import list_page as mail
 from tracker.web.messages import page as message
 from tracker.web.messages import selection_page as mail_selection
@@ -61,6 +62,7 @@ ROUTES: list[BaseRoute] = [
     *search.routes,
     *mail.routes,
     *mail_selection.routes,
+    *mail_figures.routes,
     *message.routes,
     *compose_people.routes,
     *compose.routes,

@@ -22,6 +22,7 @@ from tracker.web.compose.placeholders import label_of
 from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.messages.figures import interval
 from tracker.web.messages.rows import SentFigures, figures_by_template
 
 routes = Routes()
@@ -42,7 +43,9 @@ class TemplateLine:
 @routes.page(BASE_PATH)
 def templates(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        return render(request, "compose/settings_templates.html", {"lines": _lines(session, user)})
+        return render(
+            request, "compose/settings_templates.html", {"lines": _lines(session, user), "interval": interval}
+        )
 
 
 @routes.page(f"{BASE_PATH}/new")
