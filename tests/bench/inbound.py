@@ -1,7 +1,8 @@
 """Prints what reading mail costs: `python -m tests.bench.inbound [--letters N]`. Figures, never asserted.
 
 First load of N letters from a local Dovecot, with parsing and storing, beside mbsync (the best of three) on the same mailbox; a
-poll of 100 mailboxes without news; memory while a letter of 40 MB comes in.
+poll of 100 mailboxes at one host without news; memory while a letter of 40 MB comes in. With `--mailboxes 1000` instead a round of
+polls over so many mailboxes at 40 hosts: seconds, processor, statements and transactions.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from sqlmodel import col, func, select, update
 from tests.bench.figures import add_figure
 from tests.bench.ingest import bench_context
 from tests.fixtures.contexts import People
+from tests.fixtures.counts import counted as statements_of
 from tests.inbound.mail_world import Post, fresh_address, letter, mailbox_on
 from tests.servers import Dovecot, dovecot
 from tests.servers.processes import free_port
@@ -33,7 +35,7 @@ from tracker.inbound.fetch.mailbox_runs import MailboxRuns, sync_due
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.worker import TURN_SECONDS
+from tracker.worker import GAP_SECONDS, TURN_SECONDS
 
 PLAIN_SECRET = "plain-secret"
 BODY = "How much are forty chairs, and when could they be here?\r\n" * 80
@@ -45,8 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--letters", type=int, default=10_000)
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--mailboxes", type=int, help="only a round of polls over so many")
+    parser.add_argument("--hosts", type=int, default=40)
     words = parser.parse_args()
     sys.setswitchinterval(TURN_SECONDS)  # as a worker has it
+    if words.mailboxes:
+        for engine in words.engine or ("sqlite", "postgresql"):
+            quiet_round(engine, words.mailboxes, words.hosts)
+        return
     with dovecot() as server:
         address = filled(server, words.letters)
         copied, size = min(mbsync(server, address) for _ in range(3))
@@ -124,11 +132,12 @@ def len_of(post: Post) -> int:
         return session.exec(count).one()
 
 
-def _mailbox(context: AppContext, user: User, server: Dovecot, address: str) -> Post:
+def _mailbox(context: AppContext, user: User, server: Dovecot, address: str, host: str = "127.0.0.1") -> Post:
     post = mailbox_on(context, user, server, address)
     with context.database.session_scope() as session:
         credential = session.get_one(Credential, post.mailbox.credential_id)
         set_secret(context, credential, PLAIN_SECRET)
+        credential.host = host
         session.add(credential)
     return post
 
@@ -158,6 +167,47 @@ def polls(context: AppContext, user: User, server: Dovecot) -> None:
         f"\n100 mailboxes without news: {seconds:.1f} s, {line.bytes / MAILBOXES / 1024:.1f} KB each on the line\n",
         flush=True,
     )
+
+
+def quiet_round(engine: str, mailboxes: int, hosts: int) -> None:
+    """All of them due at once, twenty to a person, as often as not at the same host; nothing has come to any."""
+    addresses = [f"127.0.0.{number + 1}" for number in range(hosts)]
+    with dovecot(addresses=addresses) as server, bench_context(engine) as context:
+        with context.database.session_scope() as session:
+            set_preference(session, "mailbox_limit", 1000)
+        people = [People(context).user(f"Reader{number}") for number in range(mailboxes // 20 + 1)]
+        for number in range(mailboxes):
+            address = fresh_address(f"quiet{number}")
+            server.add_user(address, PLAIN_SECRET)
+            _mailbox(context, people[number // 20], server, address, addresses[number % hosts])
+        pool = MailboxRuns(accept_all)
+        _until_read(context, pool)
+        _all_due(context)
+        began, worked = time.perf_counter(), time.process_time()
+        with statements_of(context) as counts:
+            _until_read(context, pool)
+        seconds, processor = time.perf_counter() - began, time.process_time() - worked
+    each = ", ".join(f"{counts[kind] / mailboxes:.1f} {kind}" for kind in ("statements", "writing", "reading"))
+    print(
+        f"{engine}: {mailboxes:,} mailboxes at {hosts} hosts without news: {seconds:.1f} s, {processor:.1f} s of processor",
+        end="",
+    )
+    print(f" ({1000 * processor / mailboxes:.1f} ms a mailbox: {each})", flush=True)
+    row = f"Reading, {engine}: {mailboxes:,} mailboxes at {hosts} hosts without news"
+    add_figure(row, seconds, "s", at_most=60 * mailboxes / 1000)
+    share = 100 * processor / max(seconds, 60 * mailboxes / 1000)
+    add_figure(f"{row}, of a core in a minute for a thousand", share, "%", at_most=20)
+
+
+def _until_read(context: AppContext, pool: MailboxRuns) -> None:
+    while _is_any_due(context) or pool.busy:
+        pool(context)
+        time.sleep(GAP_SECONDS)
+
+
+def _is_any_due(context: AppContext) -> bool:
+    with context.database.reading() as session:
+        return session.exec(select(Mailbox.id).where(col(Mailbox.due_at) <= now()).limit(1)).first() is not None
 
 
 def _all_due(context: AppContext) -> None:

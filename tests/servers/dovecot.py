@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,7 +119,7 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot(introspection: str = "") -> Iterator[Dovecot]:
+def dovecot(introspection: str = "", addresses: Sequence[str] = ("127.0.0.1",)) -> Iterator[Dovecot]:
     """Runs until the end of the block, as ourselves or, for root, with mail that belongs to nobody.
 
     With the address of an ``introspection`` endpoint it takes access tokens too (XOAUTH2).
@@ -128,7 +128,7 @@ def dovecot(introspection: str = "") -> Iterator[Dovecot]:
     owner = unprivileged()
     with server_folder("dovecot", owner) as folder:
         server = Dovecot(folder, free_port(), free_port(), free_port(), free_port(), owner)
-        _write_configuration(server, _version(program), introspection)
+        _write_configuration(server, _version(program), introspection, addresses)
         process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
         try:
             wait_until(lambda: process.poll() is not None or all(map(listening, server.ports)), 30)
@@ -144,7 +144,7 @@ def _version(program: Path) -> str:
     return re.split(r"[^\d.]", said)[0]
 
 
-def _write_configuration(server: Dovecot, version: str, introspection: str) -> None:
+def _write_configuration(server: Dovecot, version: str, introspection: str, addresses: Sequence[str]) -> None:
     owner = server.owner
     for name in ("home", "state", "run", "users"):
         folder = server.folder / name
@@ -165,6 +165,7 @@ def _write_configuration(server: Dovecot, version: str, introspection: str) -> N
         pop3=server.pop3_port,
         pop3s=server.pop3s_port,
         introspection=introspection,
+        listen=", ".join(addresses),
     )
     (server.folder / "oauth2.conf").write_text(
         OAUTH_FILE_UNTIL_2_3.format(introspection=introspection), encoding="utf-8"

@@ -95,7 +95,7 @@ client_secret = dovecot
 """
 
 ALWAYS = """
-listen = 127.0.0.1
+listen = {listen}
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/dovecot.log
