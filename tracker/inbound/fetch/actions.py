@@ -29,7 +29,7 @@ GIVEN_UP_AFTER = 20
 
 def act(context: AppContext, connection: ImapConnection, row: MailboxFolder, folders: Sequence[Folder]) -> None:
     """Does what is due in the folder. A refusal is noted and tried again; a dropped line leaves everything for the next run."""
-    for kind in ("seen", "delete"):
+    for kind in _kinds_due(context, row):
         while uids := _due(context, row, kind):
             try:
                 client = connection.client
@@ -82,6 +82,14 @@ def _trash(folders: Sequence[Folder]) -> Folder | None:
 def _numbering(context: AppContext, row: MailboxFolder) -> int | None:
     with context.database.reading() as session:
         return session.get_one(MailboxFolder, row.id).uidvalidity
+
+
+def _kinds_due(context: AppContext, row: MailboxFolder) -> list[str]:
+    """Read marks before deletion; mostly neither."""
+    due = select(PendingAction.kind).where(PendingAction.folder_id == row.id, col(PendingAction.due_at) <= now())
+    with context.database.reading() as session:
+        kinds = set(session.exec(due.distinct()).all())
+    return [kind for kind in ("seen", "delete") if kind in kinds]
 
 
 def _due(context: AppContext, row: MailboxFolder, kind: str) -> list[int]:
