@@ -1,7 +1,7 @@
 """Prints what an idle installation costs: `python -m tests.bench.rest [--seconds N]`. Figures, never asserted.
 
 A real `inkling serve` with a hundred mailboxes that are listened to and an open page; nothing happens. Share of one core, switches
-to a thread, and transactions that write.
+to a thread, and transactions that write; then how long an event takes to its effect (:mod:`tests.bench.effects`).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.effects import effects
 from tests.bench.figures import add_figure
 from tests.fixtures.contexts import PASSWORD, People, migrate_postgresql, opened_context
 from tests.inbound.idle.world import IDLING
@@ -36,20 +37,22 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--mailboxes", type=int, default=MAILBOXES)
     words = parser.parse_args()
-    print(f"{MAILBOXES} mailboxes listened to, one open page, {words.seconds} s\n")
+    print(f"{words.mailboxes} mailboxes listened to, one open page, {words.seconds} s\n")
     print("| | share of one core | switches/s | transactions that write |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="inkling-bench-") as folder:
-        measure("SQLite", Path(folder), None, words.seconds)
+        measure("SQLite", Path(folder), None, words)
     with tempfile.TemporaryDirectory(prefix="inkling-bench-") as folder, postgresql() as cluster:
-        measure("PostgreSQL", Path(folder), cluster.fresh_database(migrate_postgresql), words.seconds)
+        measure("PostgreSQL", Path(folder), cluster.fresh_database(migrate_postgresql), words)
 
 
-def measure(engine: str, folder: Path, url: str | None, seconds: int) -> None:
+def measure(engine: str, folder: Path, url: str | None, words: argparse.Namespace) -> None:
+    seconds: int = words.seconds
     with opened_context(folder, url) as context, nasty_imap(capabilities=IDLING) as server:
-        user = _connect(context, server)
+        user = _connect(context, server, words.mailboxes)
         with _serving(context) as (process, address), _open_page(address, user):
-            wait_until(lambda: len(server.idling) == MAILBOXES, 300)
+            wait_until(lambda: len(server.idling) == words.mailboxes, 300)
             time.sleep(20)
             before = _spent(process)
             commits = _commits(context, seconds)
@@ -61,13 +64,14 @@ def measure(engine: str, folder: Path, url: str | None, seconds: int) -> None:
                 f"| {engine} | {100 * cpu / seconds:.2f} % | {switches / seconds:.0f} | {commits} |",
                 flush=True,
             )
+            print("", *effects(context, engine, user, server, address), sep="\n", flush=True)
 
 
-def _connect(context: AppContext, server: NastyImap) -> User:
+def _connect(context: AppContext, server: NastyImap, mailboxes: int) -> User:
     user = People(context).user()
     with context.database.session_scope() as session:
         set_preference(session, "mailbox_limit", 1000)
-    for _ in range(MAILBOXES):
+    for _ in range(mailboxes):
         post = mailbox_on(context, user, server, fresh_address())
         assert checked(post) == "active"
         post.sync()
