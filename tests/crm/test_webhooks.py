@@ -17,8 +17,8 @@ import pytest
 from sqlmodel import select
 
 from tests.crm.shop_world import ShopWorld
-from tracker.crm.customers import CustomerChange, create_customer, put_customer
-from tracker.models import User, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from tracker.crm.customers import CustomerChange, create_customer, merge_customers, put_customer
+from tracker.models import Customer, User, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from tracker.notifications.webhooks import (
     EndpointChange,
     NewEndpoint,
@@ -342,6 +342,21 @@ def test_w13_a_growing_version_tells_the_order(shop: ShopWorld, hook: Receiver) 
         events = [json.loads(event.body)["data"] for event in session.exec(select(WebhookEvent).order_by("id"))]
     versions = [event["version"] for event in events if event["manager"]]
     assert versions == sorted(set(versions)) or versions[1:] == sorted(set(versions[1:]))
+
+
+def test_who_gets_a_manager_by_a_merge_is_told_of(shop: ShopWorld, hook: Receiver) -> None:
+    ann = shop.person("Ann")
+    without, other = shop.customer("a@x.example"), shop.customer("b@x.example", manager=ann.public_id)
+    third = shop.customer("c@x.example")
+    connect(shop, hook)
+    for merged in (other, third):
+        with shop.context.database.session_scope() as session:
+            merge_customers(session, session.get_one(Customer, without.id), session.get_one(Customer, merged.id))
+        with shop.context.database.reading() as session:
+            told = [json.loads(event.body) for event in session.exec(select(WebhookEvent).order_by("id"))]
+        assert len(told) == 1
+    assert told[0]["type"] == "customer.assigned"
+    assert (told[0]["data"]["manager"], told[0]["data"]["addresses"]) == (ann.public_id, ["a@x.example", "b@x.example"])
 
 
 def test_what_is_one_person_s_is_told_to_that_person_s_endpoints_alone(shop: ShopWorld, hook: Receiver) -> None:

@@ -252,7 +252,7 @@ def merge_customers(session: Session, remaining: Customer, merged: Customer) -> 
         session.exec(update(table).where(col(table.customer_id) == merged.id).values(customer_id=remaining.id))
     remaining.tags = list(dict.fromkeys([*remaining.tags, *merged.tags]))[:MOST_TAGS]
     remaining.name = remaining.name or merged.name
-    remaining.manager_id = remaining.manager_id or merged.manager_id
+    before, remaining.manager_id = remaining.manager_id, remaining.manager_id or merged.manager_id
     external_id = merged.external_id
     session.exec(delete(Customer).where(col(Customer.id) == merged.id))
     session.expunge(merged)
@@ -260,3 +260,5 @@ def merge_customers(session: Session, remaining: Customer, merged: Customer) -> 
     touch(remaining)
     session.add(remaining)
     session.flush()
+    if remaining.manager_id != before:
+        emit(session, "customer.assigned", facts_of(session, remaining))
