@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -68,3 +69,12 @@ def test_reports_of_websites_are_where_they_were(client: httpx.Client) -> None:
     )
     assert client.get("/sites/reports/rules").status_code == 303
     assert client.get("/sites/reports/shoes").status_code == 404
+
+
+def test_the_picture_of_letters_has_every_day_between_the_first_and_the_last(
+    client: httpx.Client, inbox: Arrivals
+) -> None:
+    earlier = now() - timedelta(days=3)
+    inbox.arrive(simple(body="Desks?", sender="ben@client.example"), internal_date=earlier, fetched_at=earlier)
+    bars = re.findall(r"<title>[^<]*: (\d+)</title>", client.get("/reports/letters").text)
+    assert bars == ["1", "0", "0", "3"]

@@ -1,6 +1,7 @@
 """The pages of reports: the tables that the API gives, with a small picture above."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tracker.crm.report import GROUPS as ENQUIRY_GROUPS
 from tracker.crm.working_time import office_hours
 from tracker.locale import N_, localize
 from tracker.locale import gettext as _
@@ -19,6 +21,7 @@ from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.report_table import Report, column_of
 from tracker.sites.letter_report import MOST, UNCOUNTED
+from tracker.web.http.formats import short_day
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.reports.labels import COMPARISON_LABELS, TITLES, column_label, value_label
@@ -114,7 +117,7 @@ def report(request: Request, user: User) -> Response:
             wrong = localize(error.sentence)
     if as_file and not wrong:
         return as_csv(name, made)
-    context = _shown(name, made, every_column) | {
+    context = _shown(name, made, every_column, chosen.get("group") or ENQUIRY_GROUPS[0]) | {
         "chosen": chosen,
         "wrong": wrong,
         "periods": _periods(chosen, now().astimezone(zone_of(user)).date()),
@@ -145,7 +148,7 @@ def _chosen(request: Request, user: User) -> ReportFilter:
     return ReportFilter(pairs)
 
 
-def _shown(name: str, made: Report, every_column: bool) -> dict[str, Any]:
+def _shown(name: str, made: Report, every_column: bool, grouped: str) -> dict[str, Any]:
     columns = list(made.columns)
     if name == "letters" and not every_column:
         columns = list(_LETTER_COLUMNS)
@@ -156,7 +159,10 @@ def _shown(name: str, made: Report, every_column: bool) -> dict[str, Any]:
         "titles": TITLES,
         "report": made,
         "shown": SHOWN,
-        "columns": [(column, column_label(column)) for column in columns],
+        "columns": [
+            (column, column_label(grouped if column == "group" and name == "enquiries" else column))
+            for column in columns
+        ],
         "has_more_columns": len(columns) < len(made.columns),
         "every_column": [
             ("in_group" if column == "group" else column, column_label(column)) for column in made.columns
@@ -191,11 +197,12 @@ def _bars(name: str, made: Report, user: User) -> list[tuple[str, int, float]]:
     """Label, number and share of the greatest, for the picture."""
     label, number = _PICTURES.get(name, ("", ""))
     if name == "letters":
-        zone, days = zone_of(user), dict[str, int]()
-        for row in reversed(made.rows):
-            day = row["received_at"].astimezone(zone).date().isoformat()  # type: ignore[union-attr]
-            days[day] = days.get(day, 0) + 1
-        rows = list(days.items())[-_DAYS:]
+        zone = zone_of(user)
+        counts = Counter(row["received_at"].astimezone(zone).date() for row in made.rows)  # type: ignore[union-attr]
+        if len(counts) > 1 and len(made.rows) == SHOWN:
+            del counts[min(counts)]  # of this day some letters may not be among the rows
+        days = _every_day(counts)[-_DAYS:]
+        rows = [(short_day(day), counts[day]) for day in days]
     else:
         rows = [
             (str(row.get(label) or _("not determined")), _count(row.get(number))) for row in made.rows if label in row
@@ -203,6 +210,12 @@ def _bars(name: str, made: Report, user: User) -> list[tuple[str, int, float]]:
         rows = rows[-_DAYS:] if label == "day" else [pair for pair in rows if pair[1]][:10]
     most = max((count for _label, count in rows), default=0)
     return [(text, count, count / most) for text, count in rows] if most else []
+
+
+def _every_day(days: Collection[date]) -> list[date]:
+    """From the first of the days to the last."""
+    first, last = min(days, default=date.min), max(days, default=date.min)
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)] if days else []
 
 
 def _count(value: Any) -> int:
