@@ -19,6 +19,7 @@ from tracker.locale import _, localize
 from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Letter, Recipient, TrackingPause, User
+from tracker.models.rows import rows_by_id
 from tracker.privacy.views import note_view
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
 from tracker.runtime.localized_text import ActionError, LocalizedText
@@ -31,10 +32,13 @@ from tracker.web.inbox.rows import find_letters
 from tracker.web.messages.activity_labels import CONSENT_LABELS, consent_label
 from tracker.web.messages.filter import Filter
 from tracker.web.messages.rows import read_listing
+from tracker.web.recipients.activity import ORDERS, activity_of, in_order
 from tracker.web.recipients.ledger_view import CHANNEL_LABELS, entry_views
 
 routes = Routes()
 PAGE = 50
+MOST_IN_ORDER = 200
+"""People on the one page of those in another order than that of addresses."""
 OWN_MAIL = 20
 OWN_LETTERS = 10
 
@@ -43,23 +47,31 @@ _BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
 
 @routes.page("/recipients")
 def recipients(request: Request, user: User) -> Response:
-    """The people of the workspace, by name or address; ``after`` is the address the last page ended with."""
+    """The people of the workspace, by name or address; ``after`` is the address the last page ended with. In another ``order``
+    (:data:`tracker.web.recipients.activity.ORDERS`) those whom the reader's own mail tells of."""
     words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
+    order = request.query_params.get("order", "name")
+    order = order if order in ORDERS and not words else "name"
     with context_of(request).database.reading() as session:
-        order, place = [Recipient.lookup], [after] if after else None
-        people = matching(session, words).where(col(Recipient.erased_at).is_(None))
-        shown, last = read_page(session, people, order, place, PAGE, newest_first=False)
-        consent = consent_of(session, [person.id for person in shown if person.id is not None])
-        erased = session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one()
-    more = f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else ""
-    context = {
-        "people": shown,
-        "consent": consent,
-        "q": words,
-        "more": more,
-        "consent_label": consent_label,
-        "erased": erased,
-    }
+        if order == "name":
+            place = [after] if after else None
+            people = matching(session, words).where(col(Recipient.erased_at).is_(None))
+            shown, last = read_page(session, people, [Recipient.lookup], place, PAGE, newest_first=False)
+        else:
+            ids, last = in_order(session, user, order)[:MOST_IN_ORDER], None
+            rows = rows_by_id(session, Recipient, ids)
+            shown = [rows[id_] for id_ in ids if id_ in rows and rows[id_].erased_at is None]
+        numbers = [person.id for person in shown if person.id is not None]
+        context = {
+            "people": shown,
+            "consent": consent_of(session, numbers),
+            "activity": activity_of(session, user, numbers),
+            "order": order,
+            "q": words,
+            "more": f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else "",
+            "consent_label": consent_label,
+            "erased": session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one(),
+        }
     return render(request, "recipients/recipients.html", context)
 
 
