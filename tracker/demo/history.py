@@ -84,16 +84,35 @@ TEMPLATES = (
     ("Напоминание", "Как вам наше предложение?", "<p>{{first_name}}, добрый день!</p><p>Удалось ли посмотреть "
      "<a href=\"https://shop.example/offers\">предложение</a>?</p><p>С уважением,<br>Марина</p>"),
 )  # fmt: skip
-_SUBJECTS = (
-    ("Offer {n}: oak desks for the reading room", 0), ("Offer {n}: twelve conference chairs", 0), ("Thank you for your visit", 1),
-    ("Offer {n}: shelves made to measure", 0), ("Как вам наше предложение?", 2), ("Samples of the fabric", None),
-    ("The plan of the second floor", None), ("Договор и сроки поставки", None), ("Delivery on Thursday", None),
+_SUBJECTS: tuple[tuple[str, str, str, str, int | None], ...] = (
+    ("Offer {n}: oak desks for the reading room", "Предложение {n}: дубовые столы для читального зала",
+     "six oak desks for the reading room, as we agreed.", "шесть дубовых столов для читального зала, как договаривались.", 0),
+    ("Offer {n}: twelve conference chairs", "Предложение {n}: двенадцать кресел для переговорной",
+     "twelve chairs for the conference room, in grey and in green.", "двенадцать кресел для переговорной, серых и зелёных.", 0),
+    ("Thank you for your visit", "Спасибо, что заглянули",
+     "thank you for coming. All we spoke about is in the catalogue.", "спасибо за визит. В каталоге всё, о чём говорили.", 1),
+    ("Offer {n}: shelves made to measure", "Предложение {n}: стеллажи по вашим размерам",
+     "the shelves fit the wall that you measured.", "стеллажи встанут ровно на ту стену, что вы измерили.", 0),
+    ("How do you like our offer?", "Как вам наше предложение?",
+     "did you find time to look at it? I can call you tomorrow.", "удалось ли посмотреть? Могу позвонить завтра.", 2),
+    ("Samples of the fabric", "Образцы ткани",
+     "three samples are on their way to you by post.", "три образца отправили вам почтой.", None),
+    ("The plan of the second floor", "План второго этажа",
+     "the architect has moved the wall, so two more desks fit.", "архитектор сдвинул стену, и поместятся ещё два стола.", None),
+    ("Contract and delivery dates", "Договор и сроки поставки",
+     "the contract is ready to sign. We deliver within four weeks.", "договор готов. Поставка в течение четырёх недель.", None),
+    ("Delivery on Thursday", "Доставка в четверг",
+     "the lorry comes on Thursday between nine and noon.", "машина будет в четверг с девяти до двенадцати.", None),
 )  # fmt: skip
-_LINKS = (("https://shop.example/offers", "the offer"), ("https://shop.example/terms", "our terms"))
-_TEXT = (
-    "<p>{hello}</p><p>as we agreed, here is <a href=\"https://shop.example/offers\">the offer</a>, with "
-    "<a href=\"https://shop.example/terms\">our terms</a>. Shall we talk about it on Thursday?</p><p>Kind regards<br>Marina</p>"
-)  # fmt: skip
+"""What Marina writes, to whom English and to whom Russian is spoken: subjects, openings, and the template she began with."""
+_URLS = ("https://shop.example/offers", "https://shop.example/terms")
+_LINKS = {False: ("the offer", "our terms"), True: ("предложение", "условия")}
+_TEXT = {
+    False: "<p>Dear {name},</p><p>{opening}</p><p>Here is <a href=\"{urls[0]}\">{links[0]}</a>, with <a href=\"{urls[1]}\">"
+    "{links[1]}</a>.</p><p>Kind regards<br>Marina</p>",
+    True: "<p>{name}, добрый день!</p><p>{opening}</p><p>Вот <a href=\"{urls[0]}\">{links[0]}</a> и наши <a href=\"{urls[1]}\">"
+    "{links[1]}</a>.</p><p>С уважением,<br>Марина</p>",
+}  # fmt: skip
 
 
 def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, DemoPerson]]) -> None:
@@ -103,10 +122,12 @@ def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, 
     templates = [_template(session, marina, *facts) for facts in TEMPLATES]
     messages = []
     for number in range(MONTH - 1, -1, -1):
-        subject, template = _SUBJECTS[number % len(_SUBJECTS)]
+        *texts, template = _SUBJECTS[number % len(_SUBJECTS)]
         at = working_hour(chance, number * 30 / MONTH + 0.6)
         to = [people[(number * 5 + step) % len(people)] for step in range(2 if number % 9 == 4 else 1)]
-        message = _message(session, marina, account, subject.replace("{n}", str(140 - number)), at, to)
+        is_russian = "А" <= to[0][1].name[0] <= "я"
+        subject, opening = (str(text).replace("{n}", str(140 - number)) for text in texts[is_russian::2])
+        message = _message(session, marina, account, subject, opening, at, to)
         message.template_id = templates[template].id if template is not None else None
         messages.append(message)
     _leave_work(session, marina, messages)
@@ -137,16 +158,18 @@ def _message(
     marina: User,
     account: Account,
     subject: str,
+    opening: str,
     at: datetime,
     to: Sequence[tuple[Recipient, DemoPerson]],
 ) -> Message:
     first = to[0][1].name.split()[0]
-    html = _TEXT.replace("{hello}", f"{first}, добрый день!" if "А" <= first[0] <= "я" else f"Dear {first},")
+    links = _LINKS["А" <= first[0] <= "я"]
+    html = _TEXT["А" <= first[0] <= "я"].format(name=first, opening=opening, urls=_URLS, links=links)
     message_id = f"<{public_id()}@inkling.example>"
     message = Message(
         user_id=marina.id or 0, account_id=account.id, message_id=message_id, thread=message_id,
         from_address=account.address, from_name=account.name, subject=subject,
-        snippet="as we agreed, here is the offer, with our terms. Shall we talk about it on Thursday?",
+        snippet=opening,
         state=MessageState.SENT, track_opens=True, track_links=True, created_at=at, send_at=at, sent_at=at, listed_at=at,
         names=", ".join(person.name for _, person in to),
         opens_tracked=sum(person.state == ConsentState.GRANTED for _, person in to),
@@ -155,7 +178,7 @@ def _message(
     session.add(message)
     session.flush()
     session.add(MessageBody(message_id=message.id or 0, html=html))
-    for place, (url, text) in enumerate(_LINKS):
+    for place, (url, text) in enumerate(zip(_URLS, links, strict=True)):
         session.add(TrackedLink(message_id=message.id or 0, position=place, url=url, text=text, tracked=True))
     for place, (recipient, person) in enumerate(to):
         _copy(session, message, place, recipient, person)
@@ -199,16 +222,16 @@ def _leave_work(session: Session, marina: User, messages: Sequence[Message]) -> 
         for event in session.exec(select(Event).where(Event.delivery_id == copy.id)):
             session.delete(event)
     failed.sent_at = None
-    for subject, to in (
-        ("Offer 152: a kitchen for the team", "Clara Winter <clara@winter.example>"),
-        ("Ideas for spring", ""),
+    for subject, to, text in (
+        ("Offer 152: a kitchen for the team", "Clara Winter <clara@winter.example>", "you asked for a kitchen."),
+        ("Ideas for spring", "", "whom to write to: everybody who asked for outdoor furniture last year."),
     ):
         draft = Message(
             user_id=marina.id or 0, account_id=messages[0].account_id, message_id=f"<{public_id()}@inkling.example>",
-            subject=subject, names=to.partition(" <")[0], snippet="Dear Clara, you asked for a kitchen",
+            subject=subject, names=to.partition(" <")[0], snippet=text,
         )  # fmt: skip
         session.add(draft)
         session.flush()
         recipients = json.dumps({"to": to, "cc": "", "bcc": ""})
-        html = "<p>Dear Clara,</p><p>you asked for a kitchen.</p>"
+        html = f"<p>{text}</p>"
         session.add(MessageBody(message_id=draft.id or 0, html=html, recipients=recipients))
