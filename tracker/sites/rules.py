@@ -82,9 +82,26 @@ def warnings_of(session: Session, user: User, rule: SiteRule) -> list[LocalizedT
                     "The mailbox %(address)s is not read now, so nothing is swapped for it: its letters would be missed."
                 )
                 made.append(LocalizedText(text, address=mailbox.address))
+        made += _shared_places(session, user, rule)
         if rule.probe == "skipped":
             made.append(LocalizedText("Untested: nobody has seen yet that letters to its addresses arrive."))
     return made
+
+
+def _shared_places(session: Session, user: User, rule: SiteRule) -> list[LocalizedText]:
+    """Pairs of the rule's blocks that take the very same elements of a site."""
+    ids = {
+        id for name in ("static_settings", "dynamic_settings") for line in getattr(rule, name) for id in line["blocks"]
+    }
+    query = select(SiteBlock).where(SiteBlock.user_id == user.id, col(SiteBlock.public_id).in_(ids))
+    blocks = session.exec(query.order_by(col(SiteBlock.id))).all() if len(ids) > 1 else []
+    text = N_("The blocks “%(first)s” and “%(second)s” take the same place of a page: “%(first)s” goes first.")
+    return [
+        LocalizedText(text, first=one.name, second=other.name)
+        for number, one in enumerate(blocks)
+        for other in blocks[number + 1 :]
+        if set(one.sites) & set(other.sites) and any(selector in other.selectors for selector in one.selectors)
+    ]
 
 
 def is_working(mailbox: Mailbox) -> bool:
