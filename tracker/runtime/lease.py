@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, bindparam, cast, delete, exists, update
+from sqlalchemy import BindParameter, ColumnElement, String, Table, bindparam, cast, delete, exists, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -171,12 +171,12 @@ def held_subjects(session: Session, kind: str) -> set[str]:
     return set(session.exec(select(Lease.subject).where(Lease.kind == kind, col(Lease.until) >= now())))
 
 
-def is_free(kind: str, subject: ColumnElement[Any] | Any, moment: datetime) -> ColumnElement[bool]:
+def is_free(kind: str, subject: ColumnElement[Any] | Any, moment: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """The condition that nobody holds the subject whose key stands in a column."""
     return ~is_held(kind, subject, moment)
 
 
-def is_held(kind: str, subject: ColumnElement[Any] | Any, moment: datetime) -> ColumnElement[bool]:
+def is_held(kind: str, subject: ColumnElement[Any] | Any, moment: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """The condition that somebody holds the subject whose key stands in a column."""
     key = subject if isinstance(subject.type, String) else cast(subject, String)
     return exists().where(col(Lease.kind) == kind, col(Lease.subject) == key, col(Lease.until) >= moment)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, select, update
 
 from tracker.inbound.fetch.refusals import ServerRefusal
@@ -17,6 +17,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, held_subjects
 from tracker.runtime.lease import is_free as lease_is_free
+from tracker.runtime.lease import is_held as lease_is_held
 
 EVERY = timedelta(minutes=10)
 JITTER = 30.0
@@ -82,6 +83,28 @@ def is_free(moment: datetime) -> ColumnElement[bool]:
     return lease_is_free(LEASE, col(Mailbox.id), moment)
 
 
+_ANY = 2**31 - 1
+# Statements are made once: making one costs more than running it.
+_RUNNING = (
+    select(Credential.host, Mailbox.user_id, Mailbox.failures)
+    .join(Mailbox, col(Credential.id) == col(Mailbox.credential_id))
+    .where(lease_is_held(LEASE, col(Mailbox.id), bindparam("moment")))
+)
+_FOLLOWING = (
+    select(Mailbox.id, Credential.host)
+    .join(Credential, col(Credential.id) == col(Mailbox.credential_id))
+    .where(
+        *(col(Mailbox.due_at) <= bindparam("moment"), lease_is_free(LEASE, col(Mailbox.id), bindparam("moment"))),
+        col(Mailbox.removed_at).is_(None),
+        col(Credential.host).not_in(bindparam("hosts", expanding=True)),
+        col(Mailbox.user_id).not_in(bindparam("people", expanding=True)),
+        col(Mailbox.failures) <= bindparam("failures"),
+    )
+    .order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at))
+    .limit(1)
+)
+
+
 def being_read(session: Session) -> set[int]:
     """The mailboxes that runs hold now."""
     return {int(subject) for subject in held_subjects(session, LEASE)}
@@ -90,29 +113,18 @@ def being_read(session: Session) -> set[int]:
 def _next_due(session: Session, moment: datetime, resting: Collection[str] = ()) -> tuple[int, str] | None:
     """The mailbox that waits longest with its host, one that its person wants read before all others. A host, a person, and
     mailboxes in trouble have few at once, so that a server that says little takes nobody else's place."""
-    due = select(Mailbox.id, Credential.host, Mailbox.user_id, Mailbox.failures)
-    due = due.join(Credential, col(Credential.id) == col(Mailbox.credential_id))
-    due = due.where(col(Mailbox.due_at) <= moment, is_free(moment), col(Mailbox.removed_at).is_(None))
-    waiting = session.exec(due.order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at)).limit(200)).all()
-    if not waiting:
-        return None
-    others = select(Credential.host, Mailbox.user_id, Mailbox.failures).join(
-        Mailbox, col(Credential.id) == col(Mailbox.credential_id)
-    )
-    running = session.exec(others.where(~is_free(moment))).all()
+    running = session.exec(_RUNNING, params={"moment": moment}).all()
     hosts = Counter(host for host, _, _ in running)
     people = Counter(user_id for _, user_id, _ in running)
     troubled = sum(failures > 0 for _, _, failures in running)
-
-    def has_place(host: str, user_id: int, failures: int) -> bool:
-        return (
-            host not in resting
-            and hosts[host] < AT_ONCE_PER_HOST
-            and people[user_id] < AT_ONCE_PER_PERSON
-            and (not failures or troubled < TROUBLED_AT_ONCE)
-        )
-
-    return next(((id_ or 0, host) for id_, host, user, failures in waiting if has_place(host, user, failures)), None)
+    places = {
+        "moment": moment,
+        "hosts": [*resting, *(host for host, count in hosts.items() if count >= AT_ONCE_PER_HOST)],
+        "people": [person for person, count in people.items() if count >= AT_ONCE_PER_PERSON],
+        "failures": 0 if troubled >= TROUBLED_AT_ONCE else _ANY,
+    }
+    following = session.exec(_FOLLOWING, params=places).first()
+    return (following[0] or 0, following[1]) if following is not None else None
 
 
 def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:
