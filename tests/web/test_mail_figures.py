@@ -44,6 +44,7 @@ def test_hours_are_the_readers_also_when_the_clocks_change() -> None:
     assert placed == {(5, 9): 1, (0, 9): 1, (0, 0): 1}
     assert hours.best is None, "three are too few to say so"
     assert hours_of(moments[:1] * ENOUGH + moments[1:], ZoneInfo("Europe/Berlin")).best == (5, 9)
+    assert hours_of(moments[:2] * ENOUGH, ZoneInfo("Europe/Berlin")).best is None, "two are as good"
 
 
 def test_each_step_counts_what_its_list_holds(

@@ -74,10 +74,10 @@ class Hours:
 
     @property
     def best(self) -> tuple[int, int] | None:
-        """Weekday and hour when it happened most; None where too little happened to say so."""
-        if self.total < ENOUGH:
-            return None
-        return max(((day, hour) for day in range(7) for hour in range(24)), key=lambda at: self.counts[at[0]][at[1]])
+        """Weekday and hour when it happened most; None where too little happened to say so, or as often at another hour."""
+        most = max(map(max, self.counts))
+        best = [(day, hour) for day in range(7) for hour in range(24) if self.counts[day][hour] == most]
+        return best[0] if self.total >= ENOUGH and len(best) == 1 else None
 
 
 def hours_of(moments: Sequence[datetime], zone: ZoneInfo) -> Hours:
