@@ -39,8 +39,13 @@ class Answer:
         }
         self.body: MutableMapping[str, Any] = {"type": "http.response.body", "body": body}
         self.whole = b""
-        """Headers and body as they go over the wire, of an answer that is made once for all."""
+        """Headers and body as they go over the wire, of the answers that are given most."""
         self.bodiless: MutableMapping[str, Any] = {"type": "http.response.body", "body": b""}
+
+
+def header_lines(headers: Headers) -> bytes:
+    """As they go over the wire. Their values are ours or came through a parser: none has a line end."""
+    return b"".join(b"%s: %s\r\n" % pair for pair in headers)
 
 
 PIXEL_ANSWER = Answer(
@@ -48,7 +53,7 @@ PIXEL_ANSWER = Answer(
     [(b"content-type", b"image/gif"), *_NEVER_CACHED, *_PRIVATE, (b"cross-origin-resource-policy", b"cross-origin")],
     PIXEL,
 )
-PIXEL_ANSWER.whole = b"".join(b"%s: %s\r\n" % pair for pair in PIXEL_ANSWER.start["headers"]) + b"\r\n" + PIXEL
+PIXEL_ANSWER.whole = header_lines(PIXEL_ANSWER.start["headers"]) + b"\r\n" + PIXEL
 ROBOTS = Answer(200, [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE], b"User-agent: *\nDisallow: /\n")
 
 

@@ -78,7 +78,7 @@ class EdgeApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             answer = await self._answer(scope, receive)
-            if answer.whole and scope["method"] == "GET" and WHOLE in scope and scope[WHOLE](answer.whole):
+            if answer.whole and scope["method"] != "HEAD" and WHOLE in scope and scope[WHOLE](answer.whole):
                 return
             await send(answer.start)
             await send(answer.body if scope["method"] != "HEAD" else answer.bodiless)

@@ -288,7 +288,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def _write_whole(cycle: RequestResponseCycle, answer: bytes) -> bool:
-    """Writes a whole answer to a GET: its headers but for those of the server, an empty line, its body. False where that cannot be
+    """Writes a whole answer of 200: its headers but for those of the server, an empty line, its body. False where that cannot be
     done, and then nothing is written: the application sends as usual."""
     if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
         return False

@@ -1,8 +1,9 @@
 """What the edge says to a website's pages: CORS for the site's own hosts, and never a cookie."""
 
 import gzip
+from functools import lru_cache
 
-from pixel.answers import Answer, Headers
+from pixel.answers import Answer, Headers, header_lines
 
 _COMMON: Headers = [
     (b"cache-control", b"no-store"),
@@ -17,9 +18,20 @@ def _cors(origin: str) -> Headers:
     return [*_COMMON, (b"access-control-allow-origin", origin.encode("latin-1"))] if origin else _COMMON
 
 
+def _json_headers(origin: str) -> Headers:
+    return [(b"content-type", b"application/json"), *_cors(origin)]
+
+
+@lru_cache(256)
+def _json_lines(origin: str) -> bytes:
+    return header_lines(_json_headers(origin))
+
+
 def told(origin: str, body: bytes) -> Answer:
     """JSON for the page of this origin (empty: a program's that named none)."""
-    return Answer(200, [(b"content-type", b"application/json"), *_cors(origin)], body)
+    answer = Answer(200, _json_headers(origin), body)
+    answer.whole = b"%scontent-length: %d\r\n\r\n%s" % (_json_lines(origin), len(body), body)
+    return answer
 
 
 def nothing(origin: str) -> Answer:

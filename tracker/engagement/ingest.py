@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 BATCH = 2000
 BEHIND = 2 * BATCH
 """So many hits that wait are a backlog: whatever comes from now on goes before them."""
-STRETCH = 20_000
-"""Numbers of a backlog that one worker claims at a time."""
+STRETCH = 3 * BATCH
+"""Hits of a backlog that one worker claims at a time."""
 LEASE = "backlog"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlmodel import col
 
+from pixel.hits import compact_json
 from pixel.tokens import TRAP_LINK
 from tracker.engagement.judge.evidence import Evidence, HitState, Link
 from tracker.engagement.rules import RuleSet
@@ -16,7 +17,6 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import Undecryptable
 from tracker.runtime.values import value
 
-_compact = json.JSONEncoder(separators=(",", ":")).encode
 # The server's 250 is noted a moment after it was said; a gateway may have followed the links by then.
 _CLOCK_SLACK = 60.0
 # The recipient's MX may become known after the hit, so it is asked for again; what the judge works out itself is not kept.
@@ -54,7 +54,7 @@ def seal(context: AppContext, event: str, evidence: Evidence) -> bytes:
         "rdns": evidence.net.rdns,
         "state": state,
     }
-    return context.keyring.encrypt(_compact(facts).encode(), _record(event))
+    return context.keyring.encrypt(compact_json(facts).encode(), _record(event))
 
 
 def unseal(context: AppContext, rules: RuleSet, event: Any, handover: Handover) -> Evidence | None:
