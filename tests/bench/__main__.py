@@ -21,7 +21,7 @@ WORLDS = os.environ.get("BENCH_WORLDS") or str(Path(tempfile.gettempdir()) / "in
 BENCHES = {
     "edge": ("", "--seconds 2"),
     "rewriter": ("", ""),
-    "ingest": ("", "--hits 20000 --seconds 5"),
+    "ingest": ("--workers 2 --backlog 1000000", "--workers 2 --hits 20000 --seconds 5 --backlog 50000"),
     "gateway": ("", "1"),
     "judge": ("", ""),
     "letters": ("", "--letters 50000"),

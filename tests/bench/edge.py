@@ -232,6 +232,8 @@ def add_figures(results: Sequence[Result]) -> None:
         add_figure(f"{name}: beside a bare ASGI pixel", load_.per_second, "a second", ratio=ratio, at_least=aim)
         add_figure(f"{name}: p99", load_.p99_ms, "ms", at_most=25)
         add_figure(f"{name}: memory", result.memory_mb, "MB", at_most=40)
+        if result.kept is not None:
+            add_figure(f"{name}: answered and not on disk", max(0, load_.answers - result.kept), at_most=0)
 
 
 def missing(contestant: Contestant) -> str | None:
