@@ -88,9 +88,16 @@ def test_an_enquiry_is_taken_put_off_brought_back_and_finished(
 ) -> None:
     (letter,) = receive(context, make_mailbox(context, alice), Came("asks", "n@x.example", "Nora"))
     with context.database.session_scope() as session:
-        owner = {"user_id": letter.user_id, "mailbox_id": letter.mailbox_id, "letter_id": letter.id}
-        since = {"received_at": letter.received_at, "waiting_since": letter.received_at}
-        session.add(EnquiryStatus(**owner, **since, sender=letter.sender))
+        session.add(
+            EnquiryStatus(
+                user_id=letter.user_id,
+                mailbox_id=letter.mailbox_id,
+                letter_id=letter.id or 0,
+                sender=letter.sender,
+                received_at=letter.received_at,
+                waiting_since=letter.received_at,
+            )
+        )
     page = open_as(alice, "/enquiries")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
