@@ -15,6 +15,31 @@ CHANNEL_LABELS: Mapping[str, str] = {
     "referral": N_("Links on other sites"),
     "direct": N_("Direct visits"),
 }
+FIELD_LABELS: Mapping[str, str] = {
+    "referrer": N_("Page before (referrer)"),
+    "referrer_domain": N_("Site before (referrer)"),
+    "ad_engine": N_("Advertising system"),
+    "search_engine": N_("Search engine"),
+    "search_phrase": N_("Search phrase"),
+    "channel": N_("Channel"),
+    "entrance_page": N_("Entrance page"),
+    "country": N_("Country"),
+    "region": N_("Region"),
+    "city": N_("City"),
+    "device": N_("Device"),
+    "language": N_("Language"),
+    "internal_transition": N_("Came from another page of the site"),
+}
+"""What a condition looks at. The tags of an address (utm_source …) are called by their own names."""
+OPERATOR_LABELS: Mapping[str, str] = {
+    "equals": N_("is"),
+    "not_equals": N_("is not"),
+    "contains": N_("contains"),
+    "not_contains": N_("does not contain"),
+    "empty": N_("is empty"),
+    "not_empty": N_("is not empty"),
+    "regex": N_("matches the expression"),
+}
 STANDARD: Mapping[str, tuple[str, str]] = {
     "std:ads/google": ("Google Ads", "ads"),
     "std:ads/yandex": ("Yandex Direct", "ads"),

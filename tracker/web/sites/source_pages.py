@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pixel.source_conditions import FIELDS, OPERATORS
+from pixel.source_conditions import FIELDS
 from pixel.visit_sources import CHANNELS
 from tracker.locale import gettext as _
 from tracker.locale import localize
@@ -18,7 +18,7 @@ from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.inputs import NewSource
 from tracker.sites.sites import move, remove_source, save_source
-from tracker.sites.source_names import CHANNEL_LABELS, STANDARD
+from tracker.sites.source_names import CHANNEL_LABELS, FIELD_LABELS, OPERATOR_LABELS, STANDARD
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -97,8 +97,8 @@ def _source_form(
         "join": next(iter(conditions), "all"),
         "lines": [*(parts if is_simple else []), {}, {}, {}],
         "written": "" if is_simple else json.dumps(conditions, ensure_ascii=False, indent=1),
-        "fields": sorted(FIELDS),
-        "operators": sorted(OPERATORS),
+        "fields": [(name, _(FIELD_LABELS[name]) if name in FIELD_LABELS else name) for name in sorted(FIELDS)],
+        "operators": [(name, _(label)) for name, label in OPERATOR_LABELS.items()],
     }
     return render(request, "sites/source.html", context, status)
 
