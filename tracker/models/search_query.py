@@ -104,11 +104,12 @@ def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> di
     number, parts = _entry_number(session), list[Any]()
     for kind, owner in kinds.items():
         seen = _newest_that_hold(session, kind, question, owner).cte(f"newest_{kind:d}")
-        is_rare = select(func.count()).select_from(seen).scalar_subquery() < each
-        indexed = select(number.label("entry")).where(*_asked(session, kind, question, owner), is_rare)
+        seen_count = select(func.count()).select_from(seen).scalar_subquery()
+        most = case((seen_count < each, each), else_=0)  # as a condition SQLite would ask it of every row that it finds
+        indexed = select(number.label("entry")).where(*_asked(session, kind, question, owner))
         # PostgreSQL reads them by the words and sorts: in the order of their numbers it would look at every row there is.
         order = number if _is_sqlite(session) else number + 0
-        parts += [select(seen.c.entry), select(indexed.order_by(order.desc()).limit(each).subquery().c.entry)]
+        parts += [select(seen.c.entry), select(indexed.order_by(order.desc()).limit(most).subquery().c.entry)]
     ids: dict[SearchKind, list[int]] = {}
     for entry in sorted(set(session.connection().execute(parts[0].union_all(*parts[1:])).scalars()), reverse=True):
         ids.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
