@@ -142,9 +142,13 @@ def _armoured(raw: bytes, parts: list[Part]) -> bool:
     return any(
         part.content_type.startswith("text/")
         and not part.is_attachment
-        and _ARMOUR.search(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"") is not None
+        and _is_armour(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"")
         for part in parts
     )
+
+
+def _is_armour(text: bytes) -> bool:
+    return b"-----BEGIN PGP" in text and _ARMOUR.search(text) is not None
 
 
 def _encoding(part: Part) -> str:

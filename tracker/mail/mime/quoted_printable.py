@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _WIDTH = 76
 _TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
+_SPACE_AT_END = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
 _ESCAPED = re.compile(rb"[^\t -<>-~]+")
 
 
@@ -20,7 +21,9 @@ class Change(NamedTuple):
 
 def decode(text: bytes) -> bytes:
     """The octets that the text stands for; what is not quoted-printable stays as it is."""
-    return binascii.a2b_qp(_TRAILING_SPACE.sub(b"", text))
+    if text.endswith((b" ", b"\t")) or any(end in text for end in _SPACE_AT_END):
+        text = _TRAILING_SPACE.sub(b"", text)
+    return binascii.a2b_qp(text)
 
 
 def encode(body: bytes, line_end: bytes) -> bytes:
@@ -68,6 +71,13 @@ def _line(last: bytes, decoded: bytes, changes: list[Change], start: int, line_e
 
 def _soft_wrapped(line: bytes, line_end: bytes) -> bytes:
     """One line of the body, without its line end, in lines of text. Never a line that could be read as a boundary."""
+    text = binascii.b2a_qp(line, istext=False)  # wraps with a bare LF: others it writes as =0A
+    if text.startswith(b"--") or b"\n--" in text:
+        return _wrapped_without_boundaries(line, line_end)
+    return text.replace(b"\n", line_end)
+
+
+def _wrapped_without_boundaries(line: bytes, line_end: bytes) -> bytes:
     text = _ESCAPED.sub(_escape, line)
     if line.endswith((b" ", b"\t")):
         text = text[:-1] + b"=%02X" % line[-1]
