@@ -3,7 +3,8 @@
 What was decided here:
 
 * Triggers write down in :class:`SearchChange` whose texts were changed, whoever changed them and however; the transaction that
-  changed them indexes them before it commits (:mod:`tracker.models.search_index`). Nothing can be left out, nothing stays behind.
+  changed them indexes them before it commits (:mod:`tracker.models.search_index`); of what the gateway takes in the worker does it
+  a moment later. Nothing can be left out, nothing stays behind.
 * ``words`` are those of :func:`tracker.runtime.word_search.words_of`, divided by spaces, and marks with an underscore that say what
   the row is and whose. SQLite reads them by an FTS5 table over this one (``search_index``, kept by triggers too), PostgreSQL by a
   GIN index over the words as a ``tsvector``.
