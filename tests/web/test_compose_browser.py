@@ -9,9 +9,11 @@ from sqlmodel import select
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
+from tests.web.test_mail_browser import happens
 from tracker.consent.rules import ConsentState
 from tracker.models import Attachment, Delivery, Message, MessageBody, MessageState, User
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
 
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
@@ -150,6 +152,19 @@ def test_control_enter_sends_what_is_on_the_screen_and_undo_brings_it_back(
     page.wait_for_url(f"**/compose/{message.public_id}")
     expect(page.locator("[data-editor]")).to_have_text("Hello")
     assert the_message(context)[0].state == MessageState.DRAFT
+
+
+def test_the_offer_to_undo_goes_once_the_message_has_left(context: AppContext, sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose?to=anna@example.org")
+    page.locator("#subject").fill("Offer")
+    editor(page)
+    page.keyboard.type("Hello")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/mail/*")
+    offer = page.locator(".flash").get_by_role("button", name="Undo")
+    expect(offer).to_be_visible()
+    happens(context, the_message(context)[0], state=MessageState.SENT, sent_at=now())
+    expect(offer).to_have_count(0)
 
 
 def test_an_error_keeps_the_chips_and_the_text(context: AppContext, sender: User, open_as: OpenAs) -> None:

@@ -32,6 +32,19 @@ def test_pointing_at_the_eye_tells_and_leaving_hides(context: AppContext, alice:
     expect(tip).to_be_hidden()
 
 
+def test_what_the_eye_tells_catches_no_pointer(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    write(context, alice, *GALLERY)
+    page = open_as(alice, "/mail")
+    page.locator(".mark").first.hover()
+    expect(page.locator(".activity-tip")).to_be_visible()
+    caught = """() => [...document.querySelectorAll(".mail-row .mark")].filter(mark => {
+        const box = mark.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+        const hit = document.elementFromPoint(x, y);
+        return y < innerHeight && !mark.closest(".mail-row").contains(hit);
+    }).length"""
+    assert page.evaluate(caught) == 0, "every eye and link below can be pointed at"
+
+
 def test_keys_move_open_and_answer(context: AppContext, alice: User, open_as: OpenAs) -> None:
     older, newer = write(
         context,
