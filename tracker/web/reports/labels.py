@@ -114,17 +114,14 @@ _COLUMNS: Mapping[str, str] = {
     "month": N_("Month"),
     **{name: CATEGORIES[name] for name in CLASSES},
 }
-_STATES = {
-    **{str(state): label for state, (label, _tone) in STATES.items()},
-    "removed": N_("removed"),
-    "draft": N_("draft"),
-}
+_RULE_STATES = {"active": N_("active"), "draft": N_("draft"), "removed": N_("removed")}
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "method": METHOD_LABELS,
     "flags": FLAG_LABELS,
     "channel": CHANNEL_LABELS,
     "category": CATEGORIES,
-    "state": _STATES,
+    "state": {str(state): label for state, (label, _tone) in STATES.items()},
+    "rule_state": _RULE_STATES,
 }
 COMPARISON_LABELS: Mapping[str, str] = {
     "": N_("has"),
