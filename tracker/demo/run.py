@@ -40,11 +40,11 @@ def run_demo(host: str, port: int, smtp_port: int = 2525) -> int:
     folder = Path(tempfile.mkdtemp(prefix="inkling-demo-"))
     try:
         with World(folder / "sandbox") as world, _context(folder, port) as context:
+            gateway = Gateway(context, host, _free_port(host, smtp_port))
+            gateway.listen()  # before a port is sought for the recipients' mail, which may be the next to the product's
             webmail_port = _free_port(host, port + 1)
             context = replace(context, sandbox_url=f"http://localhost:{webmail_port}")
             token = seed(context, world)
-            gateway = Gateway(context, host, _free_port(host, smtp_port))
-            gateway.listen()
             servers = [
                 _server(create_combined_app(context, gateway), host, port),
                 _server(create_webmail(world, context), host, webmail_port),
