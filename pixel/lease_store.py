@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from pixel.pool_leases import Lease, PoolLeases
+from pixel.pool_leases import PoolLease, PoolLeases
 from pixel.site_codes import long_codes, short_codes, tagged
 from pixel.site_rules import Pool, Rule, Snapshot
 from pixel.visit_sessions import MINUTE, VisitorState
@@ -219,7 +219,7 @@ class LeaseStore:
             self._codes = _claim_codes(self._writing(), edge)
         return self._codes.pop()
 
-    def lease(self, share: frozenset[str], rule: Rule, pool: Pool, visitor: str, at: int) -> Lease | None:
+    def lease(self, share: frozenset[str], rule: Rule, pool: Pool, visitor: str, at: int) -> PoolLease | None:
         """An address of this edge's share of the pool for the visitor; see :meth:`PoolLeases.take`."""
         until, rested_before = at + rule.lease_minutes * MINUTE, at - rule.rest_minutes * MINUTE
         return self._pool(pool, share).take(visitor, at, until, rested_before)

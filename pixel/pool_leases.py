@@ -9,7 +9,7 @@ Row = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class PoolLease:
     """An address of a pool that is a visitor's until a moment (milliseconds). ``rested`` is False when it was given on early."""
 
     address: str
@@ -33,23 +33,23 @@ class PoolLeases:
         self._ends = [(until, address) for address, _, _, until in by_end]
         heapq.heapify(self._ends)
 
-    def take(self, visitor: str, at: int, until: int, rested_before: int) -> Lease | None:
+    def take(self, visitor: str, at: int, until: int, rested_before: int) -> PoolLease | None:
         """An address for this visitor: the one they have or had, else the one that is free for longest; one that was free after
         ``rested_before`` only when there is no other. None when all are taken."""
         own = self._held.get(visitor)
         if own is not None:
             _, _, since, end = self._rows[own]
-            return self._give(visitor, Lease(own, since if end > at else at, max(end, until)))
+            return self._give(visitor, PoolLease(own, since if end > at else at, max(end, until)))
         free = self._longest_free()
         if free is None or free[0] > at:
             return None
-        return self._give(visitor, Lease(free[1], at, until, free[0] <= rested_before))
+        return self._give(visitor, PoolLease(free[1], at, until, free[0] <= rested_before))
 
     def prolong(self, visitor: str, at: int, until: int) -> None:
         """What the visitor holds is theirs at least until then."""
         own = self._held.get(visitor)
         if own is not None and self._rows[own][3] > at:
-            self._give(visitor, Lease(own, self._rows[own][2], max(self._rows[own][3], until)))
+            self._give(visitor, PoolLease(own, self._rows[own][2], max(self._rows[own][3], until)))
 
     def release(self, visitor: str, at: int) -> None:
         """What the visitor has or had is nobody's, to rest from now."""
@@ -84,7 +84,7 @@ class PoolLeases:
             heapq.heappop(self._ends)  # it was given or prolonged since
         return None
 
-    def _give(self, visitor: str, lease: Lease) -> Lease:
+    def _give(self, visitor: str, lease: PoolLease) -> PoolLease:
         before = self._rows[lease.address][1]
         if before != visitor:
             self._held.pop(before, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixel.lease_store import Shares
-from pixel.site_rules import EMPTY, Site, Snapshot, read_snapshot
+from pixel.site_rules import EMPTY, PublishedSite, Snapshot, read_snapshot
 from pixel.source_conditions import Pattern
 
 SNAPSHOT_FILE = "sites.json"
@@ -26,7 +26,7 @@ class SiteConfig:
         self._seen: tuple[int, int, int] | None = None
         self.snapshot = EMPTY
         self.shares = Shares(EMPTY)
-        self._sites: dict[tuple[str, str], Site | None] = {}
+        self._sites: dict[tuple[str, str], PublishedSite | None] = {}
 
     def look(self) -> Snapshot:
         """The newest snapshot; one `stat` when nothing has changed, for all requests of one turn of the event loop."""
@@ -48,7 +48,7 @@ class SiteConfig:
     def _look_again(self) -> None:
         self._looked = False
 
-    def site_at(self, key: str, host: str) -> Site | None:
+    def site_at(self, key: str, host: str) -> PublishedSite | None:
         """The site of a key at one of its hosts."""
         place = key, host
         if place not in self._sites:

@@ -12,8 +12,8 @@ from pixel.hits import HitRow, Kind, row_from_request
 from pixel.lease_store import Key, LeaseStore, Shares, StoreError
 from pixel.robots import device_of
 from pixel.site_requests import Asked, Beacon
-from pixel.site_rules import Site
-from pixel.visit_decision import FORGET_AFTER, Outcome, VisitDecision
+from pixel.site_rules import PublishedSite
+from pixel.visit_decision import FORGET_AFTER, VisitDecision, VisitOutcome
 from pixel.visit_sessions import bare
 from pixel.visit_sources import search_phrase
 
@@ -53,7 +53,7 @@ class VisitDraft:
         self._request, self._asked, self._agent, self._robot = request, asked, agent, robot
         self._decision = decision
         self.visitor, self.is_durable = decision.visitor, decision.leases
-        self.outcome: Outcome | None = None
+        self.outcome: VisitOutcome | None = None
 
     def complete(self, store: LeaseStore | None) -> HitRow:
         self.outcome = outcome = self._decision.decide(store)
@@ -64,7 +64,7 @@ class VisitDraft:
 class BeaconDraft:
     """What a page tells: a visitor who is still there keeps what they hold; one who took consent back is forgotten."""
 
-    def __init__(self, request: Request, beacon: Beacon, site: Site, shares: Shares) -> None:
+    def __init__(self, request: Request, beacon: Beacon, site: PublishedSite, shares: Shares) -> None:
         self._request, self._beacon, self._site, self._shares = request, beacon, site, shares
         self.visitor: Key | None = (site.key, beacon.visitor)
         self.is_durable = any(rule.leases for rule in site.rules)
@@ -139,7 +139,7 @@ def _completed(draft: Draft, store: LeaseStore | None) -> HitRow | None:
         return None
 
 
-def _visit(asked: Asked, outcome: Outcome, robot: bool, device: str) -> dict[str, Any]:
+def _visit(asked: Asked, outcome: VisitOutcome, robot: bool, device: str) -> dict[str, Any]:
     """What the spool keeps of a page: addresses without their queries, of which only marks are kept."""
     state = outcome.state
     facts: dict[str, Any] = {

@@ -21,9 +21,9 @@ from pixel.settings import EdgeSettings
 from pixel.site_config import SiteConfig
 from pixel.site_drafts import BeaconDraft, Completion, Request, VisitDraft
 from pixel.site_requests import LARGEST, Asked, Receive, read_asked, read_beacon, read_body
-from pixel.site_rules import Site, answers_of
+from pixel.site_rules import PublishedSite, answers_of
 from pixel.spool import Spool
-from pixel.visit_decision import Outcome, VisitDecision
+from pixel.visit_decision import VisitDecision, VisitOutcome
 from pixel.visit_seal import Seal
 from pixel.visit_sources import Arrival, host_of
 
@@ -108,7 +108,7 @@ class SiteEndpoints:
         answer = self._answer(site, draft.outcome) if is_stored and draft.outcome is not None else NOTHING
         return site_answers.told(origin, answer)
 
-    def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, Site | None, Answer]:
+    def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, PublishedSite | None, Answer]:
         """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns
         nothing; a program that names none is believed about its page."""
         origin = headers.get(b"origin", b"").decode("latin-1")[:300]
@@ -124,13 +124,13 @@ class SiteEndpoints:
         known = any(self.config.site_at(key, host) is not None for key in self.config.look().sites)
         return site_answers.preflight(origin) if known else _ELSEWHERE
 
-    def _over_limit(self, client: str, site: Site) -> bool:
+    def _over_limit(self, client: str, site: PublishedSite) -> bool:
         if self._limits.allow(client, site.key, "", time.monotonic()):
             return False
         self.limited += 1
         return True
 
-    def _decision(self, site: Site, asked: Asked, agent: str, robot: bool, at: int) -> VisitDecision:
+    def _decision(self, site: PublishedSite, asked: Asked, agent: str, robot: bool, at: int) -> VisitDecision:
         arrival = Arrival(
             page=asked.url,
             referrer=asked.referrer,
@@ -142,7 +142,7 @@ class SiteEndpoints:
         held = self._seal.open(asked.held, site.key) if asked.held else None
         return VisitDecision(self.config, site, asked, arrival, held, at, robot)
 
-    def _answer(self, site: Site, outcome: Outcome) -> bytes:
+    def _answer(self, site: PublishedSite, outcome: VisitOutcome) -> bytes:
         """The JSON; ids and what is held are of characters that need no quoting."""
         shown = [(each.block, each.address) for each in outcome.shown]
         seconds = min(site.session_minutes * 60, _MOST_SECONDS)
@@ -201,7 +201,7 @@ _UNKNOWN = site_answers.refused(404, "There is no such site.")
 _ELSEWHERE = site_answers.refused(403, "This page is not one of the site's.")
 
 
-def _expires(outcome: Outcome) -> int | None:
+def _expires(outcome: VisitOutcome) -> int | None:
     """Seconds after which something that is shown may be somebody else's; None where it never is."""
     if outcome.rule is None or outcome.rule.substitution not in ("auto_short", "manual_pool"):
         return None
@@ -220,7 +220,7 @@ def _script(facts: str, packed: bool) -> Answer:
     return site_answers.script(_source().replace("/*SITE*/ {}", facts, 1), packed=packed)
 
 
-def _facts_of(site: Site, tracking_url: str) -> str:
+def _facts_of(site: PublishedSite, tracking_url: str) -> str:
     selectors = [
         {"attribute": attribute, "value": value}
         for block in site.blocks.values()

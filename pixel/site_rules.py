@@ -73,7 +73,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class PublishedSite:
     """A site with everything that decides what its visitors see, in the order that decides."""
 
     key: str
@@ -102,9 +102,9 @@ class Snapshot:
     edge: str
     part: int
     parts: int
-    sites: Mapping[str, Site]
+    sites: Mapping[str, PublishedSite]
 
-    def site_at(self, key: str, host: str) -> Site | None:
+    def site_at(self, key: str, host: str) -> PublishedSite | None:
         """The site of a key, at a host of its own; a sub-domain is the site's unless another site of the same owner lists it."""
         site = self.sites.get(key)
         if site is None or _best(site, host) == 0:
@@ -114,7 +114,7 @@ class Snapshot:
         return site if all(_best(other, host) <= own for other in rivals) else None
 
 
-def _best(site: Site, host: str) -> int:
+def _best(site: PublishedSite, host: str) -> int:
     """The length of the longest host of the site that is, or stands above, this host."""
     return max((len(own) for own in site.hosts if host == own or host.endswith(f".{own}")), default=0)
 
@@ -131,9 +131,9 @@ def read_snapshot(made: Mapping[str, Any], compile_pattern: Compile) -> Snapshot
     return Snapshot(int(made["version"]), str(made["edge"]), int(part), int(parts), {site.key: site for site in sites})
 
 
-def _site(made: Mapping[str, Any], compile_pattern: Compile) -> Site:
+def _site(made: Mapping[str, Any], compile_pattern: Compile) -> PublishedSite:
     blocks = [Block(b["id"], tuple((s["attribute"], s["value"]) for s in b["selectors"])) for b in made["blocks"]]
-    return Site(
+    return PublishedSite(
         key=made["key"],
         owner=made["owner"],
         hosts=frozenset(made["hosts"]),
@@ -187,17 +187,17 @@ def levels(source: Source, custom: Iterable[CustomSource]) -> dict[str, int]:
     return ids
 
 
-def rule_of(site: Site, source: Source) -> Rule | None:
+def rule_of(site: PublishedSite, source: Source) -> Rule | None:
     """The first rule whose sources contain this one; no other fires, whatever it shows."""
     return _cached(site, None, source, lambda: _rule_of(site, source))
 
 
-def _rule_of(site: Site, source: Source) -> Rule | None:
+def _rule_of(site: PublishedSite, source: Source) -> Rule | None:
     ids = levels(source, site.sources)
     return next((rule for rule in site.rules if rule.sources is None or not rule.sources.isdisjoint(ids)), None)
 
 
-def _cached(site: Site, rule: str | None, source: Source, make: Callable[[], T]) -> T:
+def _cached(site: PublishedSite, rule: str | None, source: Source, make: Callable[[], T]) -> T:
     """Visitors choose the names of sources, so there is an end to how many are remembered."""
     key = rule, source
     if key not in site.cache:
@@ -218,12 +218,12 @@ class Choice:
     reserve: str | None = None
 
 
-def choices(site: Site, rule: Rule, source: Source) -> Sequence[Choice]:
+def choices(site: PublishedSite, rule: Rule, source: Source) -> Sequence[Choice]:
     """What the rule shows in each of its blocks. A block that several lines name goes to the line closest to the source."""
     return _cached(site, rule.id, source, lambda: _choices(site, rule, source))
 
 
-def _choices(site: Site, rule: Rule, source: Source) -> list[Choice]:
+def _choices(site: PublishedSite, rule: Rule, source: Source) -> list[Choice]:
     static = _static(rule, levels(source, site.sources))
     made = []
     for pool in rule.pools:

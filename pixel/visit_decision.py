@@ -8,7 +8,7 @@ from pixel.lease_store import Key, LeaseStore
 from pixel.site_codes import long_codes, tagged
 from pixel.site_config import SiteConfig
 from pixel.site_requests import Asked
-from pixel.site_rules import Block, Choice, Pool, Rule, Site, choices
+from pixel.site_rules import Block, Choice, Pool, PublishedSite, Rule, choices
 from pixel.visit_sessions import MINUTE, VisitorState, rule_for, seen_again
 from pixel.visit_sources import Arrival, marks_of
 
@@ -40,7 +40,7 @@ class Shown:
 
 
 @dataclass(slots=True)
-class Outcome:
+class VisitOutcome:
     """What a page gets to see, and what is remembered of its visitor."""
 
     state: VisitorState
@@ -56,7 +56,7 @@ class VisitDecision:
     def __init__(
         self,
         config: SiteConfig,
-        site: Site,
+        site: PublishedSite,
         asked: Asked,
         arrival: Arrival,
         held: VisitorState | None,
@@ -74,7 +74,7 @@ class VisitDecision:
         """Of whom something may be remembered."""
         return (self._site.key, self._visitor) if self._visitor else None
 
-    def decide(self, store: LeaseStore | None) -> Outcome:
+    def decide(self, store: LeaseStore | None) -> VisitOutcome:
         """Who it is, which session and source, which rule, which addresses. Without a store no pool is leased."""
         state, began = self._state(store)
         self._visitor = state.visitor
@@ -91,7 +91,7 @@ class VisitDecision:
         state.rule, state.codes = rule.id if rule else "", codes
         if store is not None:
             store.remember(self._site.key, state)
-        return Outcome(state, began, rule, tuple(shown), tuple(exhausted))
+        return VisitOutcome(state, began, rule, tuple(shown), tuple(exhausted))
 
     def _state(self, store: LeaseStore | None) -> tuple[VisitorState, bool]:
         asked, held, visitor = self._asked, self._held, self._visitor

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pixel.hits import compact_json
-from pixel.site_rules import Rule, Site, levels, rule_of
+from pixel.site_rules import PublishedSite, Rule, levels, rule_of
 from pixel.source_conditions import source_of
 from pixel.visit_sources import CAMPAIGN_MARKS, DIRECT, Arrival, Source, begins_nothing, host_of
 
@@ -89,7 +89,7 @@ def bare(url: str) -> str:
 
 
 def seen_again(
-    site: Site,
+    site: PublishedSite,
     state: VisitorState | None,
     arrival: Arrival,
     marks: Mapping[str, str],
@@ -126,7 +126,9 @@ def _still_counts(state: VisitorState, at: int) -> bool:
     return at - state.attributed_at <= NON_DIRECT_DAYS * 1440 * MINUTE
 
 
-def _begins_session(site: Site, state: VisitorState, arrival: Arrival, marks: Mapping[str, str], at: int) -> bool:
+def _begins_session(
+    site: PublishedSite, state: VisitorState, arrival: Arrival, marks: Mapping[str, str], at: int
+) -> bool:
     if at - state.seen_at > site.session_minutes * MINUTE:
         return True
     if begins_nothing(arrival):
@@ -137,7 +139,7 @@ def _begins_session(site: Site, state: VisitorState, arrival: Arrival, marks: Ma
     return bool(host_of(arrival.referrer)) and bare(arrival.referrer) != state.referrer
 
 
-def _rule_held(site: Site, state: VisitorState, source: Source, at: int) -> str:
+def _rule_held(site: PublishedSite, state: VisitorState, source: Source, at: int) -> str:
     """The rule whose code the visitor holds stays theirs while the lease lasts, when only the source has changed."""
     held = next((rule for rule in site.rules if rule.id == state.rule), None)
     if held is None or held.sources is None or not held.sources.isdisjoint(levels(source, site.sources)):
@@ -149,7 +151,7 @@ def _pools(rule: Rule) -> set[str]:
     return {pool.id for pool in rule.pools}
 
 
-def rule_for(site: Site, state: VisitorState) -> Rule | None:
+def rule_for(site: PublishedSite, state: VisitorState) -> Rule | None:
     """The session's rule: the one it began with while that is still active, else the first that fits."""
     held = next((rule for rule in site.rules if rule.id == state.rule), None)
     return held or rule_of(site, state.source)

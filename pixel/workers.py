@@ -84,8 +84,8 @@ class _Workers:
 
     def _watch(self) -> int:
         while True:
-            told = signal.sigtimedwait(_SIGNALS, self._until_next_start())
-            if told is not None and told.si_signo != signal.SIGCHLD:
+            signalled = signal.sigtimedwait(_SIGNALS, self._until_next_start())
+            if signalled is not None and signalled.si_signo != signal.SIGCHLD:
                 return 0
             for worker, status in self._ended():
                 if os.WIFEXITED(status) and os.WEXITSTATUS(status) and not worker.start_at:

@@ -96,3 +96,13 @@ def test_no_variable_is_called_by_what_happened_to_it() -> None:
         and (name, path.name) != ("told", "activity.py")  # a column of the database
     }
     assert wrong == set()
+
+
+def test_no_two_classes_of_the_product_have_one_name() -> None:
+    places: dict[str, set[str]] = {}
+    for folder in ("tracker", "pixel"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.parse(path.read_text("utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

@@ -55,7 +55,7 @@ def _numbers(context: AppContext) -> list[int]:
         return list(session.exec(select(Event.hit).where(col(Event.hit).is_not(None)).order_by(col(Event.id))))  # type: ignore[arg-type]
 
 
-def _stretches(context: AppContext) -> list[tuple[int, int]]:
+def _waiting_parts(context: AppContext) -> list[tuple[int, int]]:
     with context.database.reading() as session:
         rows = session.exec(select(DrainBacklog).order_by(col(DrainBacklog.after)))
         return [(row.after, row.until) for row in rows]
@@ -71,7 +71,7 @@ def test_fresh_hits_go_before_a_backlog_and_nothing_is_confirmed_before_it_is_ta
 ) -> None:
     assert drain(context, edge)
     assert (_numbers(context), edge.confirmed) == ([], 0)
-    assert _stretches(context) == [(0, 15), (15, 30), (30, 45), (45, 50)]
+    assert _waiting_parts(context) == [(0, 15), (15, 30), (30, 45), (45, 50)]
     for number in range(3):
         edge.hit(sent, after=5000.0 + number)
     assert drain(context, edge) == 3
@@ -85,7 +85,7 @@ def test_fresh_hits_go_before_a_backlog_and_nothing_is_confirmed_before_it_is_ta
     assert edge.confirmed == 10
     _all(context, edge)
     assert sorted(_numbers(context)) == list(range(1, 55)), "each once"
-    assert (edge.confirmed, edge.most, _stretches(context)) == (54, LOT, [])
+    assert (edge.confirmed, edge.most, _waiting_parts(context)) == (54, LOT, [])
 
 
 def test_a_few_hits_more_than_a_lot_are_no_backlog(context: AppContext, edge: CutOffEdge) -> None:
@@ -127,7 +127,7 @@ def test_a_crash_at_any_moment_loses_and_doubles_nothing(
     context.leases.release_all(context.database)
     _all(context, edge)
     assert sorted(_numbers(context)) == list(range(1, 51))
-    assert (edge.confirmed, _stretches(context)) == (50, [])
+    assert (edge.confirmed, _waiting_parts(context)) == (50, [])
 
 
 def test_who_was_away_while_another_one_went_on_moves_nothing(context: AppContext, edge: CutOffEdge) -> None:

@@ -14,7 +14,7 @@ from tracker.models import Notification, PushDelivery, PushKey, PushSubscription
 from tracker.notifications.notify import correct, mark_all_read, notify
 from tracker.notifications.push import NewPushSubscription, browser_of, push_key, subscribe
 from tracker.notifications.push_encryption import (
-    Browser,
+    PushTarget,
     encrypt,
     from_base64url,
     key_from_number,
@@ -32,7 +32,7 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 
 
 def test_a_message_is_encrypted_as_the_example_of_rfc_8291_has_it() -> None:
-    browser = Browser(
+    browser = PushTarget(
         "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
         "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
         "BTBZMqHH6r4Tts7J_aSIgg",

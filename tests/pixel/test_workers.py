@@ -17,7 +17,7 @@ import pytest
 
 from pixel.hits import Hit
 from pixel.lease_store import LeaseStore, Shares
-from pixel.pool_leases import Lease
+from pixel.pool_leases import PoolLease
 from pixel.site_rules import read_snapshot
 from pixel.spool import SpoolReader, spool_path, spool_paths
 from pixel.tokens import Tokens, new_public_id, open_path
@@ -259,7 +259,7 @@ def test_two_stores_on_one_file_give_an_address_once_and_see_each_others_release
     (dynamic,) = made.sites[SITE_KEY].rules
     shares, stores = Shares(made), _stores(tmp_path, 2)
 
-    def lease(number: int, visitor: str, at: int) -> Lease | None:
+    def lease(number: int, visitor: str, at: int) -> PoolLease | None:
         with stores[number % 2].batch(durable=True) as store:
             return store.lease(shares.of(dynamic, dynamic.pools[0]), dynamic, dynamic.pools[0], visitor, at)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pixel.site_codes import ALPHABET, check_character, is_long_code, long_codes
-from tracker.sites.attribution import Holding, Known, Meaning, attribute, candidates
+from tracker.sites.attribution import AttributionFacts, Holding, Meaning, attribute, candidates
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 BASE = "info@site.example"
@@ -28,7 +28,7 @@ def held(visit: int, visitor: str, shown: datetime, days: float = 7, **more: Any
 def decide(
     fields: list[tuple[str, str]], sender: str = "anna@client.example", **known: Any
 ) -> tuple[str, int | None, tuple[str, ...]]:
-    facts = Known(**{"bases": {BASE}, **known})
+    facts = AttributionFacts(**{"bases": {BASE}, **known})
     made = attribute(candidates(fields), sender, NOON, facts)
     return made.method, made.visit, made.flags
 

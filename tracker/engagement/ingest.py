@@ -60,7 +60,7 @@ def drain_backlog(context: AppContext, source: EdgeSource, limit: int = BATCH) -
         _take_in(context, lane, hits)
     with context.database.session_scope() as session:
         if context.leases.release(session, lane.lease) and (len(hits) < limit or hits[-1].id == lane.until):
-            session.exec(delete(DrainBacklog).where(col(DrainBacklog.id) == lane.stretch))
+            session.exec(delete(DrainBacklog).where(col(DrainBacklog.id) == lane.part))
     _confirm(context, source, confirmed)
     return max(len(hits), 1)
 
@@ -112,29 +112,29 @@ class _Lane:
 
 
 class _BacklogLane(_Lane):
-    """The same in a stretch of the backlog that is ours by a lease."""
+    """The same in a part of the backlog that is ours by a lease."""
 
-    def __init__(self, leases: Leases, stretch: DrainBacklog, lease: HeldLease) -> None:
-        super().__init__(stretch.edge)
-        self.stretch, self.after, self.until = stretch.id, stretch.after, stretch.until
+    def __init__(self, leases: Leases, part: DrainBacklog, lease: HeldLease) -> None:
+        super().__init__(part.edge)
+        self.part, self.after, self.until = part.id, part.after, part.until
         self._leases, self.lease = leases, lease
 
     def start(self, session: Session) -> int:
-        stretch = self._ours(session)
-        return stretch.after if stretch else self.until  # we were away for so long that another worker goes on
+        part = self._ours(session)
+        return part.after if part else self.until  # we were away for so long that another worker goes on
 
     def advance(self, session: Session, after: int) -> None:
-        stretch = self._ours(session)
-        if stretch is not None and after > stretch.after:
-            stretch.after = after
-            session.add(stretch)
+        part = self._ours(session)
+        if part is not None and after > part.after:
+            part.after = after
+            session.add(part)
 
     def _ours(self, session: Session) -> DrainBacklog | None:
-        return session.get(DrainBacklog, self.stretch) if self._leases.holds(session, self.lease) else None
+        return session.get(DrainBacklog, self.part) if self._leases.holds(session, self.lease) else None
 
 
 def _claim(context: AppContext, edge: str) -> _BacklogLane | None:
-    """The oldest stretch that nobody works at."""
+    """The oldest part that nobody works at."""
     moment = now()
     free = is_free(LEASE, col(DrainBacklog.id), moment)
     waiting = select(DrainBacklog).where(DrainBacklog.edge == edge, free).order_by(col(DrainBacklog.after)).limit(1)
@@ -142,12 +142,12 @@ def _claim(context: AppContext, edge: str) -> _BacklogLane | None:
         if session.exec(waiting).first() is None:
             return None
     with context.database.session_scope() as session:
-        stretch = session.exec(waiting).first()
-        lease = context.leases.claim(session, LEASE, stretch.id) if stretch else None
-        if stretch is None or lease is None:
+        part = session.exec(waiting).first()
+        lease = context.leases.claim(session, LEASE, part.id) if part else None
+        if part is None or lease is None:
             return None
-        session.refresh(stretch)
-        return _BacklogLane(context.leases, stretch, lease)
+        session.refresh(part)
+        return _BacklogLane(context.leases, part, lease)
 
 
 def _take_in(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:

@@ -45,7 +45,7 @@ class Stored:
 
 
 @value
-class Known:
+class KnownHit:
     """One hit of a delivery with its evidence; ``stored`` is None for a new one. ``key`` is the event's public id."""
 
     key: str
@@ -58,10 +58,10 @@ class Known:
 
 
 @value
-class Outcome:
+class JudgedHit:
     """What the judge says of a hit now. ``hit`` is the hit as the sequence rules see it."""
 
-    known: Known
+    known: KnownHit
     hit: SequenceHit
     merged: bool
 
@@ -97,7 +97,7 @@ class Outcome:
         return (self.stored.merged, self.stored.counted) != (self.merged, self.counted)
 
 
-def judge_delivery(hits: Sequence[Known], rules: RuleSet) -> list[Outcome]:
+def judge_delivery(hits: Sequence[KnownHit], rules: RuleSet) -> list[JudgedHit]:
     """Both stages, the address's crowd and the duplicates, for hits of one delivery."""
     by_key = {known.key: known for known in hits}
     timed = [(known.key, known.at.timestamp(), known.evidence) for known in hits]
@@ -105,10 +105,10 @@ def judge_delivery(hits: Sequence[Known], rules: RuleSet) -> list[Outcome]:
         _with_burst(hit, by_key[str(hit.key)]) for hit in judged_hits(timed, rules.windows, rules.releases, tables=())
     ]
     repeats = merge_duplicates(judged, rules.windows) if len(judged) > 1 else {}
-    return [Outcome(by_key[str(hit.key)], hit, hit.key in repeats) for hit in judged]
+    return [JudgedHit(by_key[str(hit.key)], hit, hit.key in repeats) for hit in judged]
 
 
-def _with_burst(hit: SequenceHit, known: Known) -> SequenceHit:
+def _with_burst(hit: SequenceHit, known: KnownHit) -> SequenceHit:
     if known.crowd is None:
         return hit
     reason = Reason("many_recipients", {name: known.crowd[name] for name in ("recipients", "seconds")})
@@ -116,7 +116,7 @@ def _with_burst(hit: SequenceHit, known: Known) -> SequenceHit:
     return SequenceHit(hit.key, hit.t, hit.evidence, verdict, hit.opened_case)
 
 
-def may_be_renewed(outcomes: Sequence[Outcome], limit: int | None = LOOKED_AT) -> list[Outcome]:
+def may_be_renewed(outcomes: Sequence[JudgedHit], limit: int | None = LOOKED_AT) -> list[JudgedHit]:
     """Those outcomes that may be written over what is stored: not the mere context, nothing that a user has decided."""
     judged = outcomes[CONTEXT:] if limit and len(outcomes) >= limit else outcomes
     return [outcome for outcome in judged if outcome.known.stored is not None and not outcome.known.stored.overruled]
@@ -148,7 +148,7 @@ EVERYTHING = Scope(limit=None)
 
 def held_hits(
     session: Session, context: AppContext, rules: RuleSet, deliveries: Collection[int], scope: Scope
-) -> dict[int, list[Known]]:
+) -> dict[int, list[KnownHit]]:
     """By delivery, the hits whose evidence is still held, oldest first."""
     flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
     held = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
@@ -170,12 +170,12 @@ def _read(
     deliveries: Sequence[int],
     where: Any,
     limit: int | None = None,
-) -> dict[int, list[Known]]:
+) -> dict[int, list[KnownHit]]:
     if not deliveries:
         return {}
     held = _held_columns().where(in_list(session, col(Event.delivery_id), deliveries), where)
     newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
-    by_delivery: dict[int, list[Known]] = defaultdict(list)
+    by_delivery: dict[int, list[KnownHit]] = defaultdict(list)
     for row in reversed(session.connection().execute(newest).all()):
         known = _known(context, rules, row)
         if known is not None:
@@ -199,16 +199,16 @@ def _held_columns() -> Any:
     )
 
 
-def _known(context: AppContext, rules: RuleSet, row: Any) -> Known | None:
+def _known(context: AppContext, rules: RuleSet, row: Any) -> KnownHit | None:
     evidence = unseal(context, rules, row, Handover(*row[-2:]))
     if evidence is None:
         return None
-    return Known(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, Stored(*row[:8]))
+    return KnownHit(row.public_id, row.delivery_id, row.message_id, row.at, evidence, row.crowd, Stored(*row[:8]))
 
 
 def judge_again(
     session: Session, context: AppContext, rules: RuleSet, deliveries: Collection[int], scope: Scope
-) -> list[Outcome]:
+) -> list[JudgedHit]:
     """The outcomes of every delivery's held hits that may be written over what is stored."""
     held = held_hits(session, context, rules, deliveries, scope)
     return [outcome for hits in held.values() for outcome in may_be_renewed(judge_delivery(hits, rules), scope.limit)]

@@ -10,7 +10,7 @@ from pixel.hits import WEBSITE_KINDS, Hit
 from tracker.engagement.act_webhooks import emit_corrections
 from tracker.engagement.delivery_notifications import announce_messages, correct_notifications
 from tracker.engagement.hit_context import HitContext, hit_context_of
-from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
+from tracker.engagement.judging import JudgedHit, KnownHit, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.rules import RuleSet, rules_of
 from tracker.engagement.scanner_reputation import note_proofs
 from tracker.engagement.shared_ip_bursts import find_bursts
@@ -20,7 +20,7 @@ from tracker.models.counting.counters import lock_messages, recount
 from tracker.models.rows import public_id
 from tracker.runtime.context import AppContext
 
-Judged = Mapping[int, Sequence[Outcome]]
+Judged = Mapping[int, Sequence[JudgedHit]]
 """By delivery, what the judge says of all its hits, the new ones among them."""
 
 
@@ -47,7 +47,7 @@ def process_hits(session: Session, context: AppContext, edge: str, hits: Sequenc
     publish_outcomes(session, [*fresh, *changed])
 
 
-def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
+def publish_outcomes(session: Session, outcomes: Sequence[JudgedHit]) -> None:
     """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
     messages = recount(session, {outcome.known.message_id for outcome in outcomes})
     correct_notifications(
@@ -61,14 +61,14 @@ def publish_outcomes(session: Session, outcomes: Sequence[Outcome]) -> None:
     announce_messages(session, messages)
 
 
-def _known(context: AppContext, rules: RuleSet, around: HitContext, hit: Hit) -> Known:
+def _known(context: AppContext, rules: RuleSet, around: HitContext, hit: Hit) -> KnownHit:
     copy = around.copies[hit.delivery]
-    return Known(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(context, rules, hit))
+    return KnownHit(public_id(), copy.id, copy.message_id, hit.received_at, around.evidence(context, rules, hit))
 
 
-def _judge(session: Session, context: AppContext, rules: RuleSet, new: Sequence[Known]) -> Judged:
+def _judge(session: Session, context: AppContext, rules: RuleSet, new: Sequence[KnownHit]) -> Judged:
     """New hits together with the held ones of their deliveries."""
-    sequences: dict[int, list[Known]] = defaultdict(list)
+    sequences: dict[int, list[KnownHit]] = defaultdict(list)
     scope = Scope.around([known.at for known in new], rules)
     for delivery, held in held_hits(session, context, rules, {known.delivery_id for known in new}, scope).items():
         sequences[delivery] += held

@@ -14,7 +14,7 @@ from sqlalchemy import select as columns
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from tracker.engagement.judging import Known, Outcome, Scope, held_hits, judge_delivery, may_be_renewed
+from tracker.engagement.judging import JudgedHit, KnownHit, Scope, held_hits, judge_delivery, may_be_renewed
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.reverse_names import NoNameServer, ReverseNames
 from tracker.engagement.rules import RuleSet, rules_of
@@ -100,7 +100,7 @@ def _judge_again(session: Session, context: AppContext, named: Mapping[int, str]
     lock_messages(session, {row.message_id for row in rows})
     rules = rules_of(context)
     scope = Scope.around([row.at for row in rows], rules)
-    outcomes: list[Outcome] = []
+    outcomes: list[JudgedHit] = []
     for held in held_hits(session, context, rules, {row.delivery_id for row in rows}, scope).values():
         known = [_with_name(hit, named, rules) for hit in held]
         update_rows(session, EVIDENCE, _sealed_again(context, known, named), key="event_id")
@@ -111,14 +111,14 @@ def _judge_again(session: Session, context: AppContext, named: Mapping[int, str]
         publish_outcomes(session, changed)
 
 
-def _with_name(known: Known, named: Mapping[int, str], rules: RuleSet) -> Known:
+def _with_name(known: KnownHit, named: Mapping[int, str], rules: RuleSet) -> KnownHit:
     name = named.get(known.stored.id) if known.stored else None
     if name is None:
         return known
     return replace(known, evidence=replace(known.evidence, net=rules.net(known.evidence.ip, name)))
 
 
-def _sealed_again(context: AppContext, known: Sequence[Known], named: Mapping[int, str]) -> list[dict[str, Any]]:
+def _sealed_again(context: AppContext, known: Sequence[KnownHit], named: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
         {"event_id": hit.stored.id, "sealed": seal(context, hit.key, hit.evidence)}
         for hit in known

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from tracker.engagement.judge.ip_addresses import MESSAGES_TO_LEARN, PROOF
-from tracker.engagement.judging import Outcome
+from tracker.engagement.judging import JudgedHit
 from tracker.engagement.sealing import address_of
 from tracker.engagement.source_digests import scanner_digest
 from tracker.models import Event, HitEvidence, ScannerNetwork, ScannerProof
@@ -25,7 +25,7 @@ PROOF_LIFE = timedelta(days=30)
 _SLICE = 2000
 
 
-def note_proofs(session: Session, context: AppContext, outcomes: Iterable[Outcome]) -> None:
+def note_proofs(session: Session, context: AppContext, outcomes: Iterable[JudgedHit]) -> None:
     """Remembers which networks were shown to be scanners, and on which messages."""
     proofs: dict[tuple[str, int], tuple[str, Any]] = {}
     for outcome in outcomes:

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
 from tracker.engagement.gc_pause import gc_paused
-from tracker.engagement.judging import Outcome, Scope, judge_again
+from tracker.engagement.judging import JudgedHit, Scope, judge_again
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
@@ -53,7 +53,7 @@ def _waiting(session: Session, where: Any) -> Sequence[Any]:
     return session.connection().execute(statement.order_by(col(Event.settle_at).desc()).limit(BATCH)).all()
 
 
-def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[Outcome]:
+def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[JudgedHit]:
     """What was not known when the hit came may be now: the server's 250, a range file, the recipient's mail exchanger."""
     rules = rules_of(context)
     deliveries = {event.delivery_id for event in waiting}

@@ -13,7 +13,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from tracker.engagement.judge.ip_addresses import LEFT_OUT, RECIPIENTS, shared_ip_bursts
-from tracker.engagement.judging import Outcome
+from tracker.engagement.judging import JudgedHit
 from tracker.engagement.rules import RuleSet
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.models import Delivery, Event, HitEvidence
@@ -48,7 +48,7 @@ class Bursts:
 
 
 def find_bursts(
-    session: Session, context: AppContext, rules: RuleSet, new: Sequence[Outcome], recipients: Mapping[int, str]
+    session: Session, context: AppContext, rules: RuleSet, new: Sequence[JudgedHit], recipients: Mapping[int, str]
 ) -> Bursts:
     """The crowds that these new hits show; held hits in them are marked. ``recipients``: addresses by delivery."""
     mine = _asked(new, recipients)
@@ -69,7 +69,7 @@ def find_bursts(
     return Bursts(marks, frozenset(use.delivery_id for use in uses))
 
 
-def _asked(new: Sequence[Outcome], recipients: Mapping[int, str]) -> list[BurstHit]:
+def _asked(new: Sequence[JudgedHit], recipients: Mapping[int, str]) -> list[BurstHit]:
     return [
         BurstHit(
             use.known.key, host, use.known.at.timestamp(), use.known.delivery_id, recipients[use.known.delivery_id]

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from tracker.engagement.judge.client_names import client_name
 from tracker.engagement.judge.verdict import Judgement, settle_seconds
-from tracker.engagement.judging import Outcome, reasons_as_json
+from tracker.engagement.judging import JudgedHit, reasons_as_json
 from tracker.engagement.rules import RuleSet
 from tracker.engagement.sealing import number_of, seal
 from tracker.engagement.source_digests import meaningful_host, source_digest
@@ -21,7 +21,12 @@ from tracker.runtime.database import now
 
 
 def store_new(
-    session: Session, context: AppContext, rules: RuleSet, edge: str, new: Mapping[str, int], judged: Sequence[Outcome]
+    session: Session,
+    context: AppContext,
+    rules: RuleSet,
+    edge: str,
+    new: Mapping[str, int],
+    judged: Sequence[JudgedHit],
 ) -> None:
     """Events, first verdicts and sealed evidence of the hits in ``new``, which says their numbers at the edge by key."""
     mine = sorted(
@@ -42,8 +47,8 @@ def store_new(
 
 
 def store_changed(
-    session: Session, rules: RuleSet, outcomes: Sequence[Outcome], *, exact: bool = False
-) -> list[Outcome]:
+    session: Session, rules: RuleSet, outcomes: Sequence[JudgedHit], *, exact: bool = False
+) -> list[JudgedHit]:
     """Appends a verdict to every event that is judged otherwise now, and returns those whose verdict or counting changed.
 
     With ``exact`` also where only the figures in the reasons have grown.
@@ -76,7 +81,7 @@ def append_verdicts(session: Session, verdicts: Mapping[int, Judgement], rule_se
     append_rows(session, VERDICT, rows)
 
 
-def _event_row(id_: int, edge: str, number: int, outcome: Outcome, rules: RuleSet) -> dict[str, Any]:
+def _event_row(id_: int, edge: str, number: int, outcome: JudgedHit, rules: RuleSet) -> dict[str, Any]:
     known, verdict = outcome.known, outcome.verdict
     settle = settle_seconds(known.evidence, verdict, rules.windows)
     return {
@@ -119,7 +124,7 @@ def _verdict_row(
     }
 
 
-def _evidence_row(context: AppContext, event: dict[str, Any], outcome: Outcome, moment: datetime) -> dict[str, Any]:
+def _evidence_row(context: AppContext, event: dict[str, Any], outcome: JudgedHit, moment: datetime) -> dict[str, Any]:
     known, days = outcome.known, context.settings.evidence_days
     # With no days at all it still lives until the verdict has settled: the sequence could not be judged without it.
     expires = moment + timedelta(days=days) if days else max(moment, event["settle_at"]) + timedelta(minutes=1)
@@ -134,20 +139,20 @@ def _evidence_row(context: AppContext, event: dict[str, Any], outcome: Outcome, 
     }
 
 
-def _source(context: AppContext, outcome: Outcome) -> str | None:
+def _source(context: AppContext, outcome: JudgedHit) -> str | None:
     """Nothing for addresses that many people share: what they do says nothing about anybody."""
     if outcome.hit.address_is_shared:
         return None
     return source_digest(context, outcome.known.evidence.ip, outcome.known.at.date())
 
 
-def wants_look_up(outcome: Outcome) -> bool:
+def wants_look_up(outcome: JudgedHit) -> bool:
     """Whether a name for the address could change anything: not where the network is known or the class is certain."""
     settled = outcome.verdict.klass in ("privacy_prefetch", "sender_self", "link_preview")
     return not settled and not outcome.hit.case.facts and meaningful_host(outcome.known.evidence.ip) is not None
 
 
-def _renewal(outcome: Outcome) -> dict[str, Any]:
+def _renewal(outcome: JudgedHit) -> dict[str, Any]:
     return {
         "id": outcome.stored.id,
         "klass": outcome.verdict.klass,

@@ -10,7 +10,7 @@ from tracker.mail.fields import RequestModel, SingleLine
 from tracker.models import Notification, PushDelivery, PushKey, PushSubscription, User, UserSession
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.notifications.push_encryption import (
-    Browser,
+    PushTarget,
     key_from_number,
     new_key,
     number_of,
@@ -62,7 +62,7 @@ def subscribe(
     """
     check_url(context, new.endpoint)
     try:
-        browser = Browser(new.endpoint, new.p256dh, new.auth)
+        browser = PushTarget(new.endpoint, new.p256dh, new.auth)
     except ValueError:
         raise ActionError("invalid", LocalizedText("These are not the keys of a browser."), "p256dh") from None
     unsubscribe(session, new.endpoint)
@@ -86,8 +86,8 @@ def unsubscribe(session: Session, endpoint: str) -> None:
     session.exec(delete(PushSubscription).where(col(PushSubscription.endpoint_digest) == token_digest(endpoint)))
 
 
-def browser_of(context: AppContext, row: PushSubscription) -> Browser:
-    return Browser.from_json(context.keyring.decrypt(row.sealed, record_of(row)))
+def browser_of(context: AppContext, row: PushSubscription) -> PushTarget:
+    return PushTarget.from_json(context.keyring.decrypt(row.sealed, record_of(row)))
 
 
 def record_of(subscription: PushSubscription | str) -> str:

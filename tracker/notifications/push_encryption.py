@@ -27,7 +27,7 @@ def from_base64url(text: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Browser:
+class PushTarget:
     """Where a browser is reached, and its keys: a point of P-256 and sixteen bytes. Raises :class:`ValueError` for others."""
 
     endpoint: str
@@ -43,7 +43,7 @@ class Browser:
         return json.dumps([self.endpoint, self.p256dh, self.auth]).encode()
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Browser":
+    def from_json(cls, text: bytes) -> "PushTarget":
         return cls(*json.loads(text))
 
 
@@ -65,7 +65,7 @@ def number_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_numbers().private_value.to_bytes(32)
 
 
-def encrypt(plain: bytes, browser: Browser, key: ec.EllipticCurvePrivateKey, salt: bytes) -> bytes:
+def encrypt(plain: bytes, browser: PushTarget, key: ec.EllipticCurvePrivateKey, salt: bytes) -> bytes:
     """One record of ``aes128gcm`` (RFC 8188). ``key`` and ``salt`` (16 bytes) are for this message alone."""
     theirs, ours = from_base64url(browser.p256dh), point_of(key)
     shared = key.exchange(ec.ECDH(), _point(theirs))

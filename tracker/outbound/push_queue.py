@@ -18,7 +18,7 @@ from tracker.locale import use_locale
 from tracker.models import Notification, PushDelivery, PushSubscription, User, UserSession
 from tracker.notifications.bell_lines import Announcement, announcements, bell_lines
 from tracker.notifications.push import browser_of, push_key
-from tracker.notifications.push_encryption import MOST_BYTES, Browser, authorization, encrypt, new_key
+from tracker.notifications.push_encryption import MOST_BYTES, PushTarget, authorization, encrypt, new_key
 from tracker.outbound.account_pool import WaitingAccount
 from tracker.outbound.webhook_queue import BACK_OFF, EndpointAnswer, post
 from tracker.runtime.context import AppContext
@@ -91,7 +91,7 @@ def _push_due(context: AppContext, subscription_id: int, shutdown: Shutdown) -> 
     return done
 
 
-def _write_pushes(session: Session, context: AppContext, subscription_id: int) -> tuple[Browser | None, list[_Push]]:
+def _write_pushes(session: Session, context: AppContext, subscription_id: int) -> tuple[PushTarget | None, list[_Push]]:
     """The browser, and what is due in words, the oldest first. Rows that nobody needs to hear of any more are gone."""
     subscription = session.get(PushSubscription, subscription_id)
     if subscription is None:
@@ -122,7 +122,7 @@ def _contact(context: AppContext) -> str:
     return base if base.startswith("https:") else f"mailto:postmaster@{urlsplit(base).hostname}"
 
 
-def _body(announcement: Announcement, browser: Browser) -> bytes:
+def _body(announcement: Announcement, browser: PushTarget) -> bytes:
     words = {**asdict(announcement), "text": announcement.text[:TEXT]}
     plain = json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode()
     assert len(plain) <= MOST_BYTES, "a sentence is short"

@@ -64,7 +64,7 @@ class Meaning:
 
 
 @dataclass(frozen=True)
-class Known:
+class AttributionFacts:
     """Everything that can be known of the candidates: who held them, what they stand for, who wrote to them."""
 
     holdings: Mapping[str, Sequence[Holding]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def _addresses(value: str) -> list[str]:
     return [match.strip("'`.").lower() for match in _ADDRESS.findall(text)]
 
 
-def attribute(addresses: Sequence[str], sender: str, received_at: datetime, known: Known) -> Attribution:
+def attribute(addresses: Sequence[str], sender: str, received_at: datetime, known: AttributionFacts) -> Attribution:
     """Where the letter comes from. ``addresses`` are :func:`candidates`."""
     coded = [address for address in addresses if _is_coded(address, known)]
     held = [address for address in coded if known.holdings.get(address)]
@@ -140,7 +140,7 @@ def code_of(address: str) -> str:
     return parts[1] if parts else ""
 
 
-def _is_coded(address: str, known: Known) -> bool:
+def _is_coded(address: str, known: AttributionFacts) -> bool:
     """Whether the address is, or pretends to be, one that was made for a visitor."""
     if known.holdings.get(address):
         return True
@@ -153,7 +153,7 @@ def is_code_like(tag: str) -> bool:
     return is_long_code(tag) or is_short_code(tag) or _CODE.fullmatch(tag) is not None
 
 
-def _by_holder(address: str, sender: str, received_at: datetime, known: Known) -> Attribution:
+def _by_holder(address: str, sender: str, received_at: datetime, known: AttributionFacts) -> Attribution:
     code = code_of(address)
     rule = known.holdings[address][-1].rule
     if len({*known.senders.get(address, ()), sender} - {""}) > MOST_SENDERS:

@@ -65,11 +65,11 @@ def letters_report(
     mine = (Letter.user_id == user.id, col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at))
     counted = (*mine, col(Letter.counted), col(Letter.withdrawn_at).is_(None))
     query = _query().where(*(mine if uncounted else counted)).limit(most)
-    found = session.execute(query).all()
-    names = _Names(session, user, [row[0] for row in found])
-    report = Report(COLUMNS, [names.row(row) for row in found])
+    rows = session.execute(query).all()
+    names = _Names(session, user, [row[0] for row in rows])
+    report = Report(COLUMNS, [names.row(row) for row in rows])
     report.totals = {**dict.fromkeys(COLUMNS), "counted": sum(row["counted"] is True for row in report.rows)}
-    if len(found) == most:
+    if len(rows) == most:
         report.totals["counted"] = session.exec(select(func.count()).select_from(Letter).where(*counted)).one()
     return report
 
@@ -113,8 +113,8 @@ class _Names:
             self.files.setdefault(id, []).append(filename)
         self.blind = _blind_copies(session, [letter.id or 0 for letter in letters])
 
-    def row(self, found: Any) -> dict[str, Value]:
-        letter, source, visit, customer, order, manager, rule, repeat_of = found
+    def row(self, columns: Any) -> dict[str, Value]:
+        letter, source, visit, customer, order, manager, rule, repeat_of = columns
         return {
             **_letter(letter),
             "bcc": self.blind.get(letter.id or 0, ""),

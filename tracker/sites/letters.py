@@ -11,7 +11,7 @@ from tracker.mail.addresses import lookup_or_none
 from tracker.models import Letter, LetterBody, LetterSource, Mailbox, SiteRule, SiteSource
 from tracker.models.counting.tables import in_list
 from tracker.runtime.database import now
-from tracker.sites.attribution import Attribution, Known, Meaning, attribute, candidates
+from tracker.sites.attribution import Attribution, AttributionFacts, Meaning, attribute, candidates
 from tracker.sites.letter_facts import LOT, LetterFacts
 from tracker.sites.notices import tell_leaked, tell_many_codes
 from tracker.sites.source_names import named_source
@@ -123,7 +123,7 @@ def stored_fields(session: Session, letters: Sequence[Letter]) -> dict[int, list
 
 
 def _decide(facts: LetterFacts, letter: Letter, addresses: Sequence[str], own: OwnAddresses) -> Attribution:
-    known = Known(
+    known = AttributionFacts(
         holdings=facts.holdings,
         meanings=own.meanings,
         bases=own.bases,

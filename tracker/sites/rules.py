@@ -97,10 +97,10 @@ def _shared_places(session: Session, user: User, rule: SiteRule) -> list[Localiz
     blocks = session.exec(query.order_by(col(SiteBlock.id))).all() if len(ids) > 1 else []
     text = N_("The blocks “%(first)s” and “%(second)s” take the same place of a page: “%(first)s” goes first.")
     return [
-        LocalizedText(text, first=one.name, second=other.name)
-        for number, one in enumerate(blocks)
+        LocalizedText(text, first=block.name, second=other.name)
+        for number, block in enumerate(blocks)
         for other in blocks[number + 1 :]
-        if set(one.sites) & set(other.sites) and any(selector in other.selectors for selector in one.selectors)
+        if set(block.sites) & set(other.sites) and any(selector in other.selectors for selector in block.selectors)
     ]
 
 

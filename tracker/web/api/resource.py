@@ -40,16 +40,16 @@ class Resource:
         """Adds its calls; without the list for one that has a filter or an order of its own."""
         if with_list:
             self._add(router, self._list, f"list_{self.plural}", "GET", "", 0, Listing[self.response])  # type: ignore[name-defined]
-        one = "/{id}"
+        by_id = "/{id}"
         self._add(router, self._post, f"post_{self.singular}", "POST", "", 2, self.response, status_code=201)
-        self._add(router, self._get, f"get_{self.singular}", "GET", one, 1, self.response)
-        self._add(router, self._patch, f"patch_{self.singular}", "PATCH", one, 3, self.response)
+        self._add(router, self._get, f"get_{self.singular}", "GET", by_id, 1, self.response)
+        self._add(router, self._patch, f"patch_{self.singular}", "PATCH", by_id, 3, self.response)
         self._add(
             router,
             self._delete,
             f"delete_{self.singular}",
             "DELETE",
-            one,
+            by_id,
             4,
             None,
             status_code=204,
@@ -76,8 +76,8 @@ class Resource:
     def _list(self) -> Any:
         def rows(call: Caller, paged: PageQuery) -> Any:
             with call.reading() as session:
-                found, after = page(session, owned_rows(self.model, call.user), self.model, paged, newest_first=False)
-                return Listing[Any](items=[self.show(session, call, row) for row in found], next=after)
+                rows, after = page(session, owned_rows(self.model, call.user), self.model, paged, newest_first=False)
+                return Listing[Any](items=[self.show(session, call, row) for row in rows], next=after)
 
         return rows
 
