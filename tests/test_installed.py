@@ -153,5 +153,5 @@ def test_alerts_ask_for_figures_that_are(context: AppContext) -> None:
     rules = (ROOT / "deploy" / "prometheus-rules.yaml").read_text("utf-8")
     Spool(context.settings.data_dir / "spool.sqlite3").close()
     with context.database.reading() as session:
-        every = [*collect_metrics(session), *edge_figures(context.settings.data_dir / "spool.sqlite3")]
+        every = [*collect_metrics(session), *edge_figures(context.settings.data_dir)]
     assert set(re.findall(r"inkling_(\w+)", rules)) <= {figure.name for figure in every}

@@ -94,6 +94,6 @@ def test_the_ceiling() -> None:
     low.check_wish(Purpose.OPENS)
     with pytest.raises(CeilingError, match="“strict” at the most"):
         low.check_policy(Pack.NOTICE)
-    with pytest.raises(CeilingError, match="does not allow measuring clicks"):
+    with pytest.raises(CeilingError, match="does not allow tracking clicks"):
         low.check_wish(Purpose.CLICKS)
     assert not any(ceiling_of(["off"]).allows(purpose) for purpose in Purpose)

@@ -49,7 +49,7 @@ def test_what_is_too_much_for_a_minute_waits_in_its_order(
     send(context)
     assert [d.status for d in deliveries(context)] == ["accepted", "accepted", "queued", "queued", "queued"]
     waiting = deliveries(context)[2]
-    assert waiting.reply == "Waits: this account sends at most 2 messages a minute."
+    assert waiting.reply == "Waiting: at most 2 messages a minute leave from this address."
     assert waiting.next_try_at is not None
     assert timedelta(seconds=50) < waiting.next_try_at - now() <= timedelta(minutes=1)
     assert waiting.tries == 0
@@ -77,7 +77,7 @@ def test_the_day_counts_too(context: AppContext, people: People, smtp_sink: Smtp
     send(context)
     last = deliveries(context)[3]
     assert (len(smtp_sink.accepted), last.status) == (3, "queued")
-    assert last.reply == "Waits: this account sends at most 3 messages a day."
+    assert last.reply == "Waiting: at most 3 messages a day leave from this address."
     assert last.next_try_at is not None
     assert last.next_try_at > now() + timedelta(hours=23)
 

@@ -41,7 +41,7 @@ def rules_of(context: AppContext, message: Message) -> tuple[str, str]:
 
 def test_what_is_above_the_ceiling_is_refused_and_not_quietly_lowered(people: People, alice: User) -> None:
     low = under(people, "strict", "clicks")
-    with pytest.raises(SendError, match="does not allow measuring opens") as refused:
+    with pytest.raises(SendError, match="does not allow tracking opens") as refused:
         low.send(alice, ANNA, track_opens=True)
     assert (refused.value.field, refused.value.code) == ("track.opens", "above_ceiling")
     assert rules_of(people.context, low.send(alice, ANNA, track_opens=False, track_links=True)) == (

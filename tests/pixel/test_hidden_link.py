@@ -60,8 +60,8 @@ def test_it_answers_200_with_a_plain_page_and_writes_down_a_click_on_the_hidden_
 @pytest.mark.parametrize(
     ("wanted", "language", "words"),
     [
-        ("ru-RU,ru;q=0.9", "ru", "Страница не найдена"),
-        ("de", "en", "Page not found"),
+        ("ru-RU,ru;q=0.9", "ru", "Здесь ничего нет"),
+        ("de", "en", "There is nothing here"),
         ("", "en", "No person can see"),
     ],
 )

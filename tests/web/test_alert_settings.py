@@ -106,7 +106,7 @@ def test_the_page_says_through_which_account_the_digest_goes(
     assert "None of yours works" in text_at(client.get("/notifications"), "#digest-hint")
     make_account(context, alice, state="works")
     assert text_at(client.get("/notifications"), "#digest-hint").startswith(
-        "From alice@sales.example to alice@example.com"
+        "Sent from alice@sales.example to alice@example.com"
     )
 
 

@@ -64,7 +64,7 @@ def test_a_preview_changes_nothing_and_saving_does(context: AppContext, alice: U
         session.exec(update(Event).values(at=now() - timedelta(days=40)))
     typed = {name: str(days) for name, days in DEFAULTS.items()} | {"hits_days": "30"}
     shown = client.post("/settings/privacy/periods", data=typed | {"do": "preview"})
-    assert "would go: 1" in text_at(shown, "#hits_days-hint")
+    assert "would be deleted: 1" in text_at(shown, "#hits_days-hint")
     with context.database.reading() as session:
         assert periods(session) == DEFAULTS
     assert client.post("/settings/privacy/periods", data=typed | {"do": "save"}).status_code == 303

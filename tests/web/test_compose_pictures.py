@@ -99,7 +99,7 @@ def test_the_same_picture_twice_is_kept_once_and_one_no_longer_shown_stays_at_ho
 def test_what_is_no_picture_is_refused_by_name(client: httpx.Client, sender: User, content: bytes, name: str) -> None:
     answer = upload(client, content, name)
     assert answer.status_code == 422
-    assert answer.json()["error"].startswith(f"{name} is no picture")
+    assert answer.json()["error"].startswith(f"{name} is not a picture")
 
 
 def test_a_picture_of_somebody_elses_draft_is_not_there(

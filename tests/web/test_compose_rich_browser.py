@@ -94,6 +94,7 @@ def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sen
     page.keyboard.type("oak")
     page.keyboard.press("Shift+Home")
     page.keyboard.press("Control+k")
+    expect(page.locator("[data-link-url]")).to_be_focused()
     page.keyboard.type("sales.example/oak")
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowLeft")

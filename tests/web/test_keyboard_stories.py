@@ -111,7 +111,9 @@ def test_an_enquiry_is_taken_put_off_brought_back_and_finished(
     expect(page.get_by_text("Snoozed until", exact=True)).to_be_visible()
     tab_to(page, "[action$='/snooze'] button")
     page.keyboard.press("Enter")
+    expect(page.get_by_text("It is back in the lists.")).to_be_visible()
     expect(page.get_by_text("Snoozed until", exact=True)).to_be_hidden()
+    page.wait_for_load_state()
     page.keyboard.press("e")
     expect(page.get_by_role("button", name="Open again")).to_be_visible()
     with context.database.reading() as session:

@@ -63,6 +63,7 @@ WATCHED = frozenset(
             "site_source",
             "customer_import",
             "enquiry_status",
+            "push_delivery",
             "tracking_pause",
             "user_account",
             "webhook_delivery",

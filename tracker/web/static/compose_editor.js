@@ -35,6 +35,7 @@ export function makeEditor(form, changed, upload) {
   let bubble;
   const loadBubble = () => (bubble ??= import("./compose_link.js").then(({ linkBubble }) =>
     linkBubble(form.querySelector("[data-link-bubble]"), editor, linkAtCursor, () => { changed(); mark(); })));
+  place.addEventListener("focusin", loadBubble, { once: true });  // so that what is typed after Ctrl+K goes into it
   function linkAtCursor() {
     const { startContainer, startOffset } = editor.getSelection();
     const linkOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest("a");

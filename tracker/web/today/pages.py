@@ -29,10 +29,11 @@ def today(request: Request, user: User) -> Response:
     """The page; with ``part=rows`` only what changes while one looks."""
     is_part = request.query_params.get("part") == "rows"
     with context_of(request).database.reading() as session:
+        shown = read_today(session, user)
         context = {
-            "today": read_today(session, user),
+            "today": shown,
             "activity": None if is_part else read_activity(session, user),
-            "steps": [] if is_part else first_steps(session, user),
+            "steps": [] if is_part and not shown.is_empty else first_steps(session, user),
             "moment": now(),
         }
     return render(request, "today/_today_lists.html" if is_part else "today/today.html", context)
