@@ -72,18 +72,17 @@ def test_nothing_is_lost_when_the_product_is_killed_while_sending(tmp_path: Path
         people.grant("anna@client.example")
         for number in range(MESSAGES):
             people.send(alice, "anna@client.example", subject=f"Offer {number}")
-        for handed_over in (5, 15):
-            with serving(tmp_path, port, database_url) as product:
-                wait_until(lambda n=handed_over: len(sink.accepted) >= n)  # type: ignore[misc]
-                product.send_signal(signal.SIGKILL)
-                product.wait()
+        with serving(tmp_path, port, database_url) as product:
+            wait_until(lambda: len(sink.accepted) >= 5)
+            product.send_signal(signal.SIGKILL)
+            product.wait()
         with serving(tmp_path, port, database_url):
             wait_until(lambda: _count(context, Message, state="sent") == MESSAGES, 60)
             assert _count(context, Delivery, status="accepted") == MESSAGES
             copies = Counter(message_from_bytes(a.content)["Message-ID"] for a in sink.accepted)
             assert len(copies) == MESSAGES
             # A kill between the server's 250 and our commit repeats that one copy, with the same Message-ID.
-            assert sum(copies.values()) <= MESSAGES + 2
+            assert sum(copies.values()) <= MESSAGES + 1
 
 
 @pytest.mark.timeout(400)
@@ -96,14 +95,11 @@ def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path, data
         people.account(alice, sink)
         people.grant("anna@client.example")
         people.send(alice, "anna@client.example")
-        answered = 0
-        for _ in range(2):
-            with serving(tmp_path, port, database_url) as product:
-                pixel = _pixel(sink.wait_for(1)[0].content)
-                answered += _hit_until_killed(product, pixel, hits=60)
+        with serving(tmp_path, port, database_url) as product:
+            answered = _hit_until_killed(product, _pixel(sink.wait_for(1)[0].content), hits=60)
         with serving(tmp_path, port, database_url):
             wait_until(lambda: _count(context, Event) >= answered, 30)
-    assert answered == 120
+    assert answered == 60
 
 
 def _pixel(raw: bytes) -> str:

@@ -51,7 +51,7 @@ NO_PAGES = {
 """Downloads, parts of pages, redirects."""
 ELSEWHERE = {"/sign-in", "/set-up", "/new-password", "/r/{token}", "/settings/accounts/{id}/test-mail/{test}"}
 """Seen by people who are not signed in, or after a mail has come back: tests of their own look at them."""
-WIDE, MIDDLE, PHONE, NARROW = (1280, 800), (768, 900), (390, 800), (360, 740)
+WIDE, MIDDLE, NARROW = (1280, 800), (768, 900), (360, 740)
 LOOKS = {"en": ("light", WIDE), "ru": ("dark", NARROW)}
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -185,7 +185,7 @@ def test_every_page_is_fit_to_be_seen(
     for path in paths(furnished):
         page.goto(path)
         page.evaluate(OPEN_EVERYTHING)
-        for theme, size in (LOOKS[language], ("", WIDE), ("", MIDDLE), ("", PHONE), ("", NARROW)):
+        for theme, size in (LOOKS[language], ("", WIDE), ("", MIDDLE), ("", NARROW)):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             if theme:
                 page.evaluate(THEME, theme)
