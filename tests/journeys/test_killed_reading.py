@@ -16,7 +16,7 @@ from tracker.models import Letter, LetterBody, LetterCopy, LetterRaw, PendingAct
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
-LETTERS = 140
+LETTERS = 200
 
 
 @pytest.mark.timeout(600)
