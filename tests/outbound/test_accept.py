@@ -11,9 +11,10 @@ from tracker.consent.preferences import set_policy
 from tracker.consent.rules import ConsentState, Pack, Purpose
 from tracker.mail.addresses import Address
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
+from tracker.outbound.cancel import cancel
 from tracker.outbound.draft import Draft, OutgoingFile, SendError
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import cancel, enqueue_composed, plan
+from tracker.outbound.send import enqueue_composed, plan
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError

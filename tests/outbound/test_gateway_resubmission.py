@@ -21,7 +21,7 @@ from tests.outbound.gateway_world import (
 from tests.outbound.mail_programs import hand_on
 from tests.outbound.submitted_mail import plain
 from tracker.models import Message, MessageState, Submission, User
-from tracker.outbound.send import cancel
+from tracker.outbound.cancel import cancel
 from tracker.privacy.short_lived import sweep_short_lived
 from tracker.runtime.database import now
 

@@ -15,9 +15,9 @@ from tracker.models import Account, Delivery, Message, Notification, User
 from tracker.notifications import notify
 from tracker.outbound import claimed_copies
 from tracker.outbound.account_check import check_account
+from tracker.outbound.cancel import cancel
 from tracker.outbound.copies import Copy, make_copy
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import cancel
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete
 
 from tracker.mail.addresses import Address, domain_of
 from tracker.mail.message_ids import new_id
@@ -33,19 +33,16 @@ from tracker.models import (
 from tracker.models.ownership import owned_rows
 from tracker.models.rows import public_id
 from tracker.notifications.notify import announce
-from tracker.outbound.draft import Draft, OutgoingFile, SendError, check
-from tracker.outbound.draft_form import ROLES, form_before_sending, form_text, read_form
-from tracker.outbound.gateway.submitted_text import files
+from tracker.outbound.draft import Draft, SendError, check
+from tracker.outbound.draft_form import form_before_sending
 from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking, text_without_ours
 from tracker.outbound.messages import followed_up
 from tracker.outbound.policy import PlannedRecipient, PolicyQuestion, check_wishes, plan_policies, plan_policy
 from tracker.outbound.rewriter.rewriting import FoundLink
-from tracker.outbound.send_quota import HANDED_OVER
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.lease import held_subjects
-from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.runtime.localized_text import LocalizedText
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +156,7 @@ def enqueue_all(
             new.append({"message_id": message.id, **body})
         else:
             session.add(draft.sqlmodel_update(body))
-        _keep_attachments(session, message.id, each.draft, was_draft=draft is not None)
+        keep_attachments(session, message.id, each.draft, was_draft=draft is not None)
     if new:
         session.connection().execute(_NEW_BODY, new)
     _add_deliveries(session, list(zip(messages, plans, strict=True)))
@@ -305,7 +302,7 @@ def _sent_copy(account: Account) -> str:
     return "later" if account.imap_host else "none"
 
 
-def _keep_attachments(session: Session, message_id: int, draft: Draft, *, was_draft: bool) -> None:
+def keep_attachments(session: Session, message_id: int, draft: Draft, *, was_draft: bool) -> None:
     """Until it is handed over the message can become a draft again, so its files are kept beside it."""
     if was_draft:
         session.exec(delete(Attachment).where(col(Attachment.message_id) == message_id))
@@ -377,47 +374,3 @@ def _link(message: QueuedMessage, link: FoundLink) -> dict[str, Any]:
         "reason": link.reason if not link.tracked else None if anybody else "nobody_tracked",
         "clicks": 0,
     }
-
-
-def cancel(session: Session, message: Message) -> None:
-    """Takes back what was not handed over yet: the message is a draft again.
-
-    Raises :class:`ActionError` ``conflict`` when some of it is already on its way, or nothing ever was.
-    """
-    deliveries = session.exec(select(Delivery).where(Delivery.message_id == message.id).with_for_update()).all()
-    untouched = all(d.status == DeliveryStatus.QUEUED and d.tries == 0 for d in deliveries)
-    if not deliveries or not untouched or _is_under_way(session, deliveries):
-        raise ActionError("conflict", LocalizedText("Too late: the message has already been handed over."))
-    _back_to_draft(session, message, deliveries)
-    announce(session, message.user_id, "message", message.public_id)
-
-
-def _is_under_way(session: Session, deliveries: Sequence[Delivery]) -> bool:
-    """Whether one of them is being handed over. Asked when they are held: whoever claims one looks at it afterwards."""
-    held = held_subjects(session, HANDED_OVER)
-    return any(str(delivery.id) in held for delivery in deliveries)
-
-
-def _back_to_draft(session: Session, message: Message, deliveries: Sequence[Delivery]) -> None:
-    body = session.get_one(MessageBody, message.id)
-    form = read_form(body) or {role: ", ".join(d.address for d in deliveries if d.role == role) for role in ROLES}
-    _keep_submitted_files(session, message, body)
-    if html := form.pop("html", ""):
-        body.html, body.text = html, None
-    message.subject = form.pop("subject", "") or message.subject
-    message.snippet = snippet_of(body.html, body.text)
-    body.recipients, body.raw = form_text(form), None
-    session.exec(delete(TrackedLink).where(col(TrackedLink.message_id) == message.id))
-    session.exec(delete(Delivery).where(col(Delivery.message_id) == message.id))
-    message.state, message.listed_at, message.send_at = MessageState.DRAFT, now(), None
-    message.opens_tracked = message.clicks_tracked = 0
-    message.sent_copy, message.follow_up_at, message.follow_up_due_at = "none", None, None
-    session.add_all([body, message])
-
-
-def _keep_submitted_files(session: Session, message: Message, body: MessageBody) -> None:
-    """A message that a mail program submitted has its files in itself alone; as a draft it has them beside it."""
-    attachment = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
-    if attachment is None and message.has_attachments and body.raw:
-        outgoing_files = tuple(OutgoingFile(*file) for file in files(body.raw))
-        _keep_attachments(session, message.id or 0, Draft(attachments=outgoing_files), was_draft=False)

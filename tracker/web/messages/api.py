@@ -13,8 +13,9 @@ from tracker.engagement.judge.verdict import Reason
 from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Event, Message, TrackedLink
 from tracker.models.ownership import find_owned, owned
+from tracker.outbound.cancel import cancel
 from tracker.outbound.messages import complete, mute, reopen
-from tracker.outbound.send import cancel, enqueue_composed
+from tracker.outbound.send import enqueue_composed
 from tracker.privacy.views import note_message_view
 from tracker.web.api.authenticated import LARGEST_MESSAGE, router
 from tracker.web.api.call import Caller, RequestContext

@@ -34,9 +34,9 @@ from tracker.models import (
 )
 from tracker.models.ownership import owned
 from tracker.notifications import notify
+from tracker.outbound.cancel import cancel
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.messages import mute, remind, stop_tracking
-from tracker.outbound.send import cancel
 from tracker.privacy.views import note_copies_view
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
