@@ -41,7 +41,7 @@ class CutOffEdge(Edge):
 @pytest.fixture
 def edge(monkeypatch: pytest.MonkeyPatch, sent: Delivery) -> CutOffEdge:
     """Fifty hits wait."""
-    for name, number in (("BATCH", LOT), ("BEHIND", 2 * LOT), ("STRETCH", 15)):
+    for name, number in (("BATCH", LOT), ("BEHIND", 2 * LOT), ("PART", 15)):
         monkeypatch.setattr(ingest, name, number)
     made = CutOffEdge()
     for number in range(50):

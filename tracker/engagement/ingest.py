@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 BATCH = 2000
 BEHIND = 2 * BATCH
 """So many hits that wait are a backlog: whatever comes from now on goes before them."""
-STRETCH = 3 * BATCH
+PART = 3 * BATCH
 """Hits of a backlog that one worker claims at a time."""
 LEASE = "backlog"
 
@@ -87,8 +87,8 @@ def _leave_behind(context: AppContext, edge: str, after: int, first: int, last: 
         cursor = session.exec(select(DrainCursor).where(DrainCursor.edge == edge).with_for_update()).one()
         if cursor.after != after:
             return  # another worker was here
-        for begin in range(first, last, STRETCH):
-            session.add(DrainBacklog(edge=edge, after=begin, until=min(begin + STRETCH, last)))
+        for begin in range(first, last, PART):
+            session.add(DrainBacklog(edge=edge, after=begin, until=min(begin + PART, last)))
         cursor.after = last
     log.warning("%d hits of %s wait; what comes now goes before them", last - first, edge)
 
