@@ -13,6 +13,7 @@ from tracker.runtime.report_table import Period, Report
 from tracker.sites.letter_report import country_of, letters_report
 from tracker.sites.rule_report import rules_report
 from tracker.sites.rules import remove_rule
+from tracker.sites.source_report import sources_report
 
 AD = "https://site.example/?utm_source=google&utm_medium=cpc&utm_campaign=spring&utm_term=chairs&gclid=G1"
 
@@ -78,6 +79,18 @@ def test_unknown_and_leaked_codes_and_coverage_stand_with_their_rule(website: We
         remove_rule(session, website.context, session.get_one(SiteRule, first.id))
     assert [row["state"] for row in rules(website).rows] == ["removed"]
     assert rules(website, timedelta(seconds=-60)).rows == [], "nothing came of it in that time"
+
+
+def test_what_came_of_no_site_is_no_conversion_of_its_visits(website: Website) -> None:
+    website.dynamic()
+    shown = [website.visitor().address() for _ in range(4)]
+    website.drained()
+    website.letter(str(shown[0]), "anna@client.example")
+    for number in range(9):
+        website.letter("info@site.example", f"ben{number}@client.example")
+    with website.context.database.reading() as session:
+        report = sources_report(session, website.user, Period())
+    assert (report.totals["visits"], report.totals["enquiries"], report.totals["conversion"]) == (4, 10, 0.25)
 
 
 def test_a_mailbox_stands_with_its_run_what_came_and_what_was_left_out(website: Website) -> None:

@@ -18,12 +18,14 @@ from tracker.notifications.notify import zone_of
 from tracker.runtime.report_table import Period, Report, Value
 
 Seconds = Callable[[datetime, datetime], float]
+OF_SITES = frozenset({"code", "static", "history", "unknown_code"})
+"""The methods of letters that came of a site; what came by itself is no conversion of a visit."""
 
 
 def sources_report(
     session: Session, user: User, period: Period, group: str = "source", *, seconds: Seconds | None = None
 ) -> Report:
-    """Enquiries by where they come from; conversion without what stands outside the sites. ``group``: source, group or channel.
+    """Enquiries by where they come from; conversion of what came of a site. ``group``: source, group or channel.
     ``seconds`` says how long an answer took; without it every hour counts."""
     names = {"channel": ("channel",), "group": ("channel", "group")}.get(group, ("channel", "group", "source"))
     numbers = ("visits", "enquiries", "share", "senders", "new_senders", "conversion", "answered", "median_seconds")
@@ -95,14 +97,14 @@ def _known_before(session: Session, user: User, period: Period, senders: set[str
 
 def _figures(rows: Sequence[Row[Any]], visits: int, known: set[str], seconds: Seconds) -> dict[str, Value]:
     senders = {row.sender for row in rows if row.sender}
-    on_site = len([row for row in rows if row.method != "external"])
+    of_sites = len([row for row in rows if row.method in OF_SITES])
     times = [seconds(row.received_at, row.answered_at) for row in rows if row.answered_at]
     return {
         "visits": visits,
         "enquiries": len(rows),
         "senders": len(senders),
         "new_senders": len(senders - known),
-        "conversion": round(on_site / visits, 4) if visits else None,
+        "conversion": round(of_sites / visits, 4) if visits else None,
         "answered": len(times),
         "median_seconds": round(median(times)) if times else None,
     }
