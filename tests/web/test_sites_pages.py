@@ -21,6 +21,22 @@ def test_every_page_opens(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
+def test_reports_lead_to_the_first_of_them(client: httpx.Client) -> None:
+    assert client.get("/reports").headers["location"] == "/reports/enquiries"
+
+
+def test_what_no_visit_has_is_offered_only_where_a_condition_names_it(client: httpx.Client) -> None:
+    offered = client.get("/sites/sources/new").text
+    assert 'value="device"' in offered
+    assert not re.search(r'value="(country|region|city)"', offered)
+    facts = {"name": "Moscow", "channel": "ads", "join": "all"}
+    line = {"field": "city", "operator": "equals", "value": "Moscow"}
+    assert client.post("/sites/sources/new", data=facts | line).status_code == 303
+    source = re.search(r"/sites/sources/([\w-]{11})", client.get("/sites/sources").text)
+    assert source is not None
+    assert re.findall(r'value="(country|region|city)"', client.get(source[0]).text).count("city") >= 1
+
+
 def test_set_up_from_the_screens(client: httpx.Client, context: AppContext, alice: User) -> None:
     with context.database.session_scope() as session:
         mailbox = Mailbox(

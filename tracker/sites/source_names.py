@@ -23,14 +23,13 @@ FIELD_LABELS: Mapping[str, str] = {
     "search_phrase": N_("Search phrase"),
     "channel": N_("Channel"),
     "entrance_page": N_("Entrance page"),
-    "country": N_("Country"),
-    "region": N_("Region"),
-    "city": N_("City"),
     "device": N_("Device"),
     "language": N_("Language"),
     "internal_transition": N_("Came from another page of the site"),
 }
 """What a condition looks at. The tags of an address (utm_source …) are called by their own names."""
+UNKNOWN_FIELDS = frozenset({"country", "region", "city"})
+"""Conditions may name these, but no visit has them: addresses are not looked up. They are not offered."""
 OPERATOR_LABELS: Mapping[str, str] = {
     "equals": N_("is"),
     "not_equals": N_("is not"),

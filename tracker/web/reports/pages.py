@@ -94,6 +94,11 @@ class ReportFilter:
         return made
 
 
+@routes.page("/reports")
+def first_report(request: Request, user: User) -> Response:
+    return redirect("/reports/enquiries")
+
+
 @routes.page("/reports/{name}")
 def report(request: Request, user: User) -> Response:
     """A report as a page, or with ``format=csv`` as a file."""

@@ -18,7 +18,7 @@ from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.inputs import NewSource
 from tracker.sites.sites import move, remove_source, save_source
-from tracker.sites.source_names import CHANNEL_LABELS, FIELD_LABELS, OPERATOR_LABELS, STANDARD
+from tracker.sites.source_names import CHANNEL_LABELS, FIELD_LABELS, OPERATOR_LABELS, STANDARD, UNKNOWN_FIELDS
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -89,6 +89,7 @@ def _source_form(
     conditions = values["conditions"] or {}
     parts: list[dict[str, Any]] = next(iter(conditions.values()), [])
     is_simple = all("field" in part for part in parts)
+    chosen = {part.get("field") for part in parts}
     context = {
         "source": row,
         "values": values,
@@ -97,7 +98,7 @@ def _source_form(
         "join": next(iter(conditions), "all"),
         "lines": [*(parts if is_simple else []), {}, {}, {}],
         "written": "" if is_simple else json.dumps(conditions, ensure_ascii=False, indent=1),
-        "fields": [(name, _(FIELD_LABELS[name]) if name in FIELD_LABELS else name) for name in sorted(FIELDS)],
+        "fields": [(name, _(FIELD_LABELS.get(name, name))) for name in sorted(FIELDS - (UNKNOWN_FIELDS - chosen))],
         "operators": [(name, _(label)) for name, label in OPERATOR_LABELS.items()],
     }
     return render(request, "sites/source.html", context, status)
