@@ -2,19 +2,25 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
-from tracker.engagement.judge.classify import classify
+from tracker.engagement.judge.browser_score import browser_score
+from tracker.engagement.judge.browsers import RELEASES
+from tracker.engagement.judge.case import open_case
+from tracker.engagement.judge.classify import classify, classify_case
 from tracker.engagement.judge.client_names import client_name
 from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Net
+from tracker.engagement.judge.first_stage import FirstStage
 from tracker.engagement.judge.judge_lines import BadLines, judge_lines
-from tracker.engagement.judge.sequence import judge_sequence, merge_duplicates
+from tracker.engagement.judge.sequence import judge_sequence, merge_duplicates, resolve, speak_for_others
 from tracker.engagement.judge.sequence_hit import SequenceHit
 from tracker.engagement.judge.verdict import Judgement, VerdictClass, alertable, settle_seconds
+from tracker.engagement.judge.windows import Windows
 
 AGENTS = [CHROME, FIREFOX, OUTLOOK, GMAIL_PROXY, "Mozilla/5.0", "", "curl/8", "Chrome/" + "9" * 40]
 HEADERS = [
@@ -87,6 +93,37 @@ def test_judge_sequence_answers_any_sequence(sequence: list[Evidence]) -> None:
         assert_well_formed(verdict)
     judged = [SequenceHit(at, hit.seconds_after_send or 0, hit, verdicts[at]) for at, hit in enumerate(sequence)]
     assert set(merge_duplicates(judged)) < set(range(len(sequence))) or not sequence
+
+
+AGES = st.sampled_from([None, -1.0, 0.0, 59.9, 899.0, 3599.9, 3600.0, 4e5])
+aged = st.builds(lambda hit, age: replace(hit, seconds_after_send=age), hits, AGES)
+BY_RULES = Windows(), RELEASES, ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(aged, min_size=1, max_size=4), st.sampled_from(ADDRESSES))
+def test_a_request_that_is_remembered_is_judged_as_if_it_were_the_first(sequence: list[Evidence], ip: str) -> None:
+    stage = FirstStage(*BY_RULES)
+    for hit in (*sequence, *(replace(hit, ip=ip, link=3, links_in_message=7) for hit in sequence), *sequence):
+        case, verdict = stage(hit)
+        fresh = open_case(hit, *BY_RULES)
+        assert verdict == classify_case(fresh)
+        assert (case.headers, case.agent, case.browser, case.facts) == (
+            fresh.headers,
+            fresh.agent,
+            fresh.browser,
+            fresh.facts,
+        )
+        assert browser_score(case.without_age()) == browser_score(fresh.without_age())
+        assert all(case.younger_than(seconds) == fresh.younger_than(seconds) for seconds in (600, 1800))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(aged, st.floats(0, 120)), max_size=5))
+def test_where_no_hit_speaks_for_others_the_sequence_says_nothing(sequence: list[tuple[Evidence, float]]) -> None:
+    judged = [SequenceHit(at, t, hit, classify(hit)) for at, (hit, t) in enumerate(sequence)]
+    if not speak_for_others(judged, Windows()):
+        assert resolve(judged) == {hit.key: hit.verdict for hit in judged}
 
 
 @settings(max_examples=200, deadline=None)

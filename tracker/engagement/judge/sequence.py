@@ -9,12 +9,12 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tracker.engagement.judge.browsers import RELEASES, Releases
-from tracker.engagement.judge.case import known_age, open_case
-from tracker.engagement.judge.classify import classify_case
+from tracker.engagement.judge.case import known_age
 from tracker.engagement.judge.evidence import Evidence
+from tracker.engagement.judge.first_stage import FirstStage, first_stage
 from tracker.engagement.judge.ip_ranges import Table, same_host_key
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.time_windows import nearest, pairs, time_windows
+from tracker.engagement.judge.time_windows import any_within, nearest, pairs, time_windows
 from tracker.engagement.judge.two_network_clicks import machine_clicks
 from tracker.engagement.judge.verdict import Judgement, Reason
 from tracker.engagement.judge.windows import Windows
@@ -62,9 +62,9 @@ def judged_hits(
     what it had spoken for is judged anew.
     """
     ordered = sorted(hits, key=lambda hit: hit[1] or 0.0)
-    rules = (windows, releases, tables)
+    rules = first_stage(windows, releases, None if tables is None else tuple(tables))
     first = _stage_one(ordered, {}, rules)
-    if len(first) == 1:
+    if not speak_for_others(first, windows):
         return first
     verdicts = resolve(first, windows)
     if any(_opened_by_a_person(hit, hit.verdict) != _opened_by_a_person(hit, verdicts[hit.key]) for hit in first):
@@ -76,7 +76,7 @@ def judged_hits(
 def _stage_one(
     ordered: Sequence[TimedHit],
     known: Mapping[Hashable, Judgement],
-    rules: tuple[Windows, Releases, Sequence[Table] | None],
+    rules: FirstStage,
 ) -> list[SequenceHit]:
     hits: list[SequenceHit] = []
     opened: set[str | None] = set()
@@ -84,8 +84,8 @@ def _stage_one(
         host = same_host_key(evidence.ip)
         if host in opened:
             evidence = replace(evidence, state=replace(evidence.state, prior_human_open_same_ip=True))
-        case = open_case(evidence, *rules)
-        hit = SequenceHit(key, UNKNOWN_TIME if at is None else at, evidence, classify_case(case), case)
+        case, verdict = rules(evidence)
+        hit = SequenceHit(key, UNKNOWN_TIME if at is None else at, evidence, verdict, case)
         if host and _opened_by_a_person(hit, known.get(key, hit.verdict)):
             opened.add(host)
         hits.append(hit)
@@ -96,6 +96,20 @@ def _opened_by_a_person(hit: SequenceHit, final: Judgement) -> bool:
     """A mail program in Microsoft's network is a person on a rented desktop, though the open is shown as Outlook's."""
     as_person = ("human", "mail_proxy") if hit.in_a_mail_program else ("human",)
     return not hit.is_link and hit.verdict.klass in as_person and final.klass in as_person
+
+
+_PROOFS = frozenset({"honeypot", "method", "scanner_agent"})
+"""What stage 1 says of a hit that speaks for others, however far from it they are."""
+
+
+def speak_for_others(hits: Sequence[SequenceHit], windows: Windows) -> bool:
+    """Whether stage 2 could say anything: most hits of a message are far apart, and `resolve` would change none of them."""
+    if len(hits) < 2:
+        return False
+    reach = max(windows.burst_two, windows.burst_three, windows.rotation, windows.same_moment, windows.pair)
+    return any_within((hit.t for hit in hits), reach) or any(
+        not _PROOFS.isdisjoint(hit.verdict.codes) or _is_from_cloud(hit, windows) for hit in hits
+    )
 
 
 def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[Hashable, Judgement]:
@@ -291,6 +305,8 @@ def merge_duplicates(hits: Sequence[SequenceHit], windows: Windows = Windows()) 
     Same link, address and agent within 10 s of the one before; the same pixel within 30 s of it, from any address
     (Gmail re-fetches through several proxies). Only hits of one class are merged, so classify first.
     """
+    if not any_within((hit.t for hit in hits), max(windows.duplicate_click, windows.duplicate_open)):
+        return {}
     repeats: dict[Hashable, Hashable] = {}
     newest: dict[Hashable, tuple[float, Hashable]] = {}
     for hit in sorted(hits, key=lambda hit: hit.t):

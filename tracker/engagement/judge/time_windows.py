@@ -1,7 +1,8 @@
 """What happened within so many seconds: stretches of time in an ordered row of hits."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,6 +18,12 @@ def time_windows(ordered: Sequence[T], time: Callable[[T], float], seconds: floa
         if end > reached:
             yield ordered[start:end]
         end = max(end, start + 1)
+
+
+def any_within(moments: Iterable[float], seconds: float) -> bool:
+    """Whether two of the moments are at most `seconds` apart; what is no time is near nothing."""
+    ordered = sorted(moment for moment in moments if moment == moment)
+    return any(later - earlier <= seconds for earlier, later in pairwise(ordered))
 
 
 MOST_PAIRS = 50
