@@ -1,7 +1,8 @@
 """What the edge says: the same bytes whatever it was asked with."""
 
 import json
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import cached_property
 from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
@@ -25,27 +26,40 @@ _PRIVATE: Headers = [
 
 WHOLE = "inkling.whole_answer"
 """In the scope of a request, where the server offers it: writes a whole answer, and whether it could."""
-
-
-class Answer:
-    """A whole response, made once and sent as often as needed."""
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        length = (b"content-length", str(len(body)).encode("ascii"))
-        self.start: MutableMapping[str, Any] = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, length],
-        }
-        self.body: MutableMapping[str, Any] = {"type": "http.response.body", "body": body}
-        self.whole = b""
-        """Headers and body as they go over the wire, of the answers that are given most."""
-        self.bodiless: MutableMapping[str, Any] = {"type": "http.response.body", "body": b""}
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 def header_lines(headers: Headers) -> bytes:
     """As they go over the wire. Their values are ours or came through a parser: none has a line end."""
-    return b"".join(b"%s: %s\r\n" % pair for pair in headers)
+    return b"".join([b"%s: %s\r\n" % pair for pair in headers])
+
+
+class Answer:
+    """A whole response, made once and sent as often as needed: an ASGI application that always says the same.
+
+    ``lines`` are the headers as they go over the wire, where they are known.
+    """
+
+    def __init__(self, status: int, headers: Headers, body: bytes, lines: bytes | None = None) -> None:
+        self.status, self.headers, self.body = status, headers, body
+        self._lines = lines
+
+    @cached_property
+    def lines(self) -> bytes:
+        """All headers as they go over the wire."""
+        lines = header_lines(self.headers) if self._lines is None else self._lines
+        return b"%scontent-length: %d\r\n" % (lines, len(self.body))
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        is_head = scope["method"] == "HEAD"
+        send_whole = scope.pop(WHOLE, None)  # which refers to the scope
+        if send_whole is not None and not is_head and send_whole(self):
+            return
+        headers = [*self.headers, (b"content-length", str(len(self.body)).encode("ascii"))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if is_head else self.body})
 
 
 PIXEL_ANSWER = Answer(
@@ -53,8 +67,10 @@ PIXEL_ANSWER = Answer(
     [(b"content-type", b"image/gif"), *_NEVER_CACHED, *_PRIVATE, (b"cross-origin-resource-policy", b"cross-origin")],
     PIXEL,
 )
-PIXEL_ANSWER.whole = header_lines(PIXEL_ANSWER.start["headers"]) + b"\r\n" + PIXEL
 ROBOTS = Answer(200, [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE], b"User-agent: *\nDisallow: /\n")
+
+
+_REDIRECT_LINES = header_lines([*_NEVER_CACHED, *_PRIVATE])
 
 
 def method_not_allowed(allowed: bytes) -> Answer:
@@ -65,7 +81,8 @@ def method_not_allowed(allowed: bytes) -> Answer:
 
 def redirect(location: bytes) -> Answer:
     """302: found here this time, and nobody may remember it."""
-    return Answer(302, [(b"location", location), *_NEVER_CACHED, *_PRIVATE], b"")
+    headers = [(b"location", location), *_NEVER_CACHED, *_PRIVATE]
+    return Answer(302, headers, b"", b"location: %s\r\n%s" % (location, _REDIRECT_LINES))
 
 
 def plain(status: int, sentence: str, extra: Headers | None = None) -> Answer:

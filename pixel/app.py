@@ -1,13 +1,13 @@
 """The edge as an ASGI application: which path goes where, and opening and closing the spool. The only wiring."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel import answers
-from pixel.answers import WHOLE, Answer
-from pixel.endpoints import Endpoints, Receive, Scope, Send
+from pixel.answers import Answer, Receive, Scope, Send
+from pixel.endpoints import Endpoints
 from pixel.lease_store import STORE_FILE, LeaseStore
 from pixel.limits import Limits
 from pixel.settings import EdgeSettings
@@ -78,24 +78,35 @@ class EdgeApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             answer = await self._answer(scope, receive)
-            if answer.whole and scope["method"] != "HEAD" and WHOLE in scope and scope[WHOLE](answer.whole):
-                return
-            await send(answer.start)
-            await send(answer.body if scope["method"] != "HEAD" else answer.bodiless)
+            await answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:  # a web socket: refused before it is accepted
             await send({"type": "websocket.close", "code": 1000})
+
+    def answer_soon(self, scope: Scope, reply: Callable[[Answer], None]) -> bool:
+        """Answers an open or a click without a task of its own: ``reply`` is called once, when the hit is on disk, or when that
+        cannot be waited for. False, and nothing done, for everything else."""
+        endpoints, path = self._endpoints, scope["path"].removeprefix(self._prefix)
+        if endpoints is None or scope["method"] != "GET" or path[:3] not in ("/o/", "/c/"):
+            return False
+        answer, hit = endpoints.seen(scope, path)
+        if hit is None or self.spool is None:
+            asyncio.get_running_loop().call_soon(reply, answer)
+        else:
+            self.spool.submit(hit, lambda _: reply(answer))
+        return True
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         endpoints = self._endpoints
         assert endpoints is not None, "start() comes before the first request"
         path: str = scope["path"].removeprefix(self._prefix)
         start, is_read = path[:3], scope["method"] in _READING
-        if start == "/o/" and is_read:  # the two that are asked for most come first
-            return await endpoints.open(scope, path)
-        if start == "/c/" and is_read:
-            return await endpoints.click(scope, path)
+        if start in ("/o/", "/c/") and is_read:  # those that are asked for most come first
+            answer, hit = endpoints.seen(scope, path)
+            if hit is not None and self.spool is not None:
+                await self.spool.append(hit)
+            return answer
         if path in _WRITTEN_TO:
             return await self._write(scope, receive, path)
         if not is_read:

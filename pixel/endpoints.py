@@ -8,26 +8,20 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 from urllib.parse import parse_qs
 
 from pixel import answers
-from pixel.answers import Answer
+from pixel.answers import Answer, Scope
 from pixel.destinations import host_of, location, origin_of, path_of
-from pixel.hits import Kind, row_from_request
+from pixel.hits import HitRow, Kind, row_from_request
 from pixel.limits import Limits
 from pixel.proxies import Proxies, plain_address
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool
 from pixel.spool_folder import SpoolFolder
-from pixel.tokens import SELF_COOKIE, TRAP_LINK, ClickClaims, OpenClaims, Tokens, TrapClaims, token_in_path
-
-_Claims = OpenClaims | ClickClaims | TrapClaims
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from pixel.tokens import SELF_COOKIE, TRAP_LINK, ClickClaims, Tokens, token_in_path
 
 _log = logging.getLogger("pixel")
 _DRAIN_LIMIT = 1000
@@ -51,34 +45,34 @@ class Endpoints:
         self._own_name = (host_of(settings.base_url) or "").encode("ascii")
         self._tracking_path = path_of(settings.tracking_url)
 
-    async def open(self, scope: Scope, path: str) -> Answer:
+    def seen(self, scope: Scope, path: str) -> tuple[Answer, HitRow | None]:
+        """The answer to who asks for a pixel or a link, and the hit that has to be on disk before it; None of what is no hit."""
+        return self._open(scope, path) if path.startswith("/o/") else self._click(scope, path)
+
+    def _open(self, scope: Scope, path: str) -> tuple[Answer, HitRow | None]:
         """Always the pixel. A valid token asked for with GET is a hit."""
         token = token_in_path(path)
         claims = self._tokens.read_open(token[1]) if token is not None else None
-        if token is not None and claims is not None and scope["method"] == "GET":
-            await self._record(scope, "open", token[1], claims)
-        return answers.PIXEL_ANSWER
+        if token is None or claims is None:
+            return answers.PIXEL_ANSWER, None
+        return answers.PIXEL_ANSWER, self._hit(scope, "open", token[1], claims.delivery, None)
 
-    async def click(self, scope: Scope, path: str) -> Answer:
+    def _click(self, scope: Scope, path: str) -> tuple[Answer, HitRow | None]:
         """A redirect to the signed destination and nowhere else; what the query says is dropped."""
         token = token_in_path(path)
         claims = self._tokens.read_click(token[1]) if token is not None else None
         target = None if claims is None else self._destination(claims)
         if token is None or claims is None or target is None:
-            return await self._no_destination(scope, token[1] if token is not None else "")
-        if scope["method"] == "GET":
-            await self._record(scope, "click", token[1], claims)
-        return answers.redirect(target)
+            return self._no_destination(scope, token[1] if token is not None else "")
+        return answers.redirect(target), self._hit(scope, "click", token[1], claims.delivery, claims.link)
 
-    async def _no_destination(self, scope: Scope, token: str) -> Answer:
+    def _no_destination(self, scope: Scope, token: str) -> tuple[Answer, HitRow | None]:
         """The hidden link has the address of any other link, so that nothing can tell it apart, and leads nowhere."""
         language = dict(scope["headers"]).get(b"accept-language", b"")
         trap = self._tokens.read_trap(token)
         if trap is None:
-            return answers.not_found(language)
-        if scope["method"] == "GET":
-            await self._record(scope, "click", token, trap)
-        return answers.no_person(language)
+            return answers.not_found(language), None
+        return answers.no_person(language), self._hit(scope, "click", token, trap.delivery, TRAP_LINK)
 
     async def drain(self, scope: Scope) -> Answer:
         """Hits after N as lines of JSON, for who has the drain key. Asking for what comes after N confirms N, or what ``confirmed``
@@ -153,31 +147,32 @@ class Endpoints:
     def _is_drain_key(self, offered: bytes) -> bool:
         return hmac.compare_digest(offered, b"Bearer " + (self._settings.drain_key or "").encode("ascii"))
 
-    async def _record(self, scope: Scope, kind: Kind, token: str, claims: _Claims) -> None:
-        """Writes the hit down and returns when it is on disk, or when that cannot be waited for. Never raises."""
+    def _hit(self, scope: Scope, kind: Kind, token: str, delivery: str, link: int | None) -> HitRow | None:
+        """What is to be written down; None of what is no hit, or over a budget. Never raises."""
+        if scope["method"] != "GET":
+            return None
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             if self._is_ours(headers) or (kind == "click" and _is_prefetch(headers)):
-                return
+                return None
             client = self.client(scope)
-            if not self._limits.allow(client, token, claims.delivery, time.monotonic()):
+            if not self._limits.allow(client, token, delivery, time.monotonic()):
                 self._spool.metrics.over_budget += 1
-                return
-            await self._spool.append(
-                row_from_request(
-                    at=time.time_ns() // 1_000_000,
-                    kind=kind,
-                    token=token,
-                    delivery=claims.delivery,
-                    link=_link_of(claims),
-                    client=client,
-                    self_user=self._self_user(headers),
-                    scope=scope,
-                )
+                return None
+            return row_from_request(
+                at=time.time_ns() // 1_000_000,
+                kind=kind,
+                token=token,
+                delivery=delivery,
+                link=link,
+                client=client,
+                self_user=self._self_user(headers),
+                scope=scope,
             )
         except Exception as error:
             self._spool.metrics.lost += 1
             _log.error("a hit was lost: %s", type(error).__name__)
+            return None
 
     def client(self, scope: Scope) -> str:
         """The address of who asks, behind the proxies that are trusted."""
@@ -225,12 +220,6 @@ class Endpoints:
         path = path_of(url).removeprefix(self._tracking_path)
         token = token_in_path(path)
         return self._tokens.read_click(token[1]) if token is not None and token[0] == "click" else None
-
-
-def _link_of(claims: _Claims) -> int | None:
-    if isinstance(claims, ClickClaims):
-        return claims.link
-    return TRAP_LINK if isinstance(claims, TrapClaims) else None
 
 
 def _is_prefetch(headers: Mapping[bytes, bytes]) -> bool:

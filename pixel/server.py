@@ -4,6 +4,7 @@ uvicorn waits for ever for the rest of a header, takes headers of any size and n
 """
 
 import asyncio
+import math
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pixel.answers import WHOLE
+from pixel.answers import WHOLE, Answer
 from pixel.environment import Network
 from pixel.proxies import Proxies, plain_address
 
@@ -66,7 +67,8 @@ def server_config(
     **more: Any,
 ) -> uvicorn.Config:
     """Any role's application behind :class:`GuardedProtocol`: no access log, no server name, forwarding headers left to us."""
-    guard = ConnectionGuard(limits or limits_for(raise_descriptor_limit()), trusted_proxies)
+    limits = limits or limits_for(raise_descriptor_limit())
+    guard = ConnectionGuard(limits, trusted_proxies)
     usual = {
         "lifespan": "on",
         "access_log": False,
@@ -76,7 +78,7 @@ def server_config(
         "ws": "none",
         "timeout_graceful_shutdown": 5,
     }
-    protocol: Any = partial(GuardedProtocol, guard=guard)
+    protocol: Any = partial(GuardedProtocol, guard=guard, deadlines=Deadlines(limits))
     return uvicorn.Config(app, host=host, port=port, http=protocol, **{**usual, **more})
 
 
@@ -150,18 +152,53 @@ class ConnectionGuard:
         return True
 
 
-class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol with a bound on what a visitor may take. It costs a whole request in one piece next to nothing."""
+class Deadlines:
+    """The moments until which connections wait for something. One timer looks after all of them while there are any, so that a
+    request that comes in one piece sets none."""
 
-    def __init__(self, *args: Any, guard: ConnectionGuard, **more: Any) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
+        self._period = min(1.0, limits.head_seconds / 4, limits.body_seconds / 4)
+        self._connections: set[GuardedProtocol] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, connection: "GuardedProtocol") -> None:
+        self._connections.add(connection)
+        if self._timer is None:
+            self._timer = connection.loop.call_later(self._period, self._look, connection.loop)
+
+    def forget(self, connection: "GuardedProtocol") -> None:
+        self._connections.discard(connection)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        present = loop.time()
+        for connection in [each for each in self._connections if each.deadline <= present]:
+            connection.expire()
+        self._timer = loop.call_later(self._period, self._look, loop) if self._connections else None
+
+
+_NEVER = math.inf
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's own protocol with a bound on what a visitor may take. It costs a whole request in one piece next to nothing.
+
+    An application with a method ``answer_soon`` is first asked to answer without a task (:meth:`pixel.app.EdgeApp.answer_soon`).
+    """
+
+    def __init__(self, *args: Any, guard: ConnectionGuard, deadlines: Deadlines, **more: Any) -> None:
         super().__init__(*args, **more)
         self.source = ""
-        self._guard, self._limits = guard, guard.limits
+        self.deadline = _NEVER
+        """Until when what is waited for must have come, by the loop's clock."""
+        self._guard, self._limits, self._deadlines = guard, guard.limits, deadlines
+        self._own_app = self.app
+        self._answer_soon = getattr(self.app, "answer_soon", None)
         self._entered = False
         self._in_body = False
+        self._is_idle = False
+        """Between two requests."""
         self._undigested = 0
         """Bytes since the last head or piece of a body: of a head, of the extension of a chunk, of trailers."""
-        self._timer: asyncio.TimerHandle | None = None
 
     # the connection
 
@@ -169,25 +206,26 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.source = self._guard.source_of(self.client[0] if self.client else "")
         self._entered = self._guard.enter(self)
+        self._deadlines.watch(self)
         if self._entered:
             self._expect(self._limits.head_seconds)
         else:
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_nothing()
-        if self._entered:
-            self._entered = False
-            self._guard.leave(self)
+        self._leave()
         super().connection_lost(exc)
 
     def drop(self) -> None:
         """Ends the connection now; what it still sends is not read."""
-        self._expect_nothing()
+        self._leave()
+        self.transport.abort()
+
+    def _leave(self) -> None:
+        self._deadlines.forget(self)
         if self._entered:
             self._entered = False
             self._guard.leave(self)
-        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -195,33 +233,48 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._expect_nothing()
+        if self._is_idle:
+            self._rest()
+        elif not self.transport.is_closing():
+            self.deadline = _NEVER
 
     # the time
 
     def _expect(self, seconds: float) -> None:
-        self._expect_nothing()
-        self._timer = self.loop.call_later(seconds, self._too_late)
+        self.deadline = self.loop.time() + seconds
 
-    def _expect_nothing(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _rest(self) -> None:
+        """Waits for a further request."""
+        self._is_idle = True
+        self._expect(self.timeout_keep_alive)
 
-    def _too_late(self) -> None:
-        self._timer = None
-        if self._undigested and not self._in_body:
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.deadline = _NEVER
+        if self.transport.is_closing():
+            self.drop()
+        elif self._is_idle:
+            self._close()
+        elif self._undigested and not self._in_body:
             self._refuse(408)
         elif self._in_body and self.flow.read_paused:  # it is we who do not read
             self._expect(self._limits.body_seconds)
         else:
             self.drop()
 
+    def _close(self) -> None:
+        """Ends the connection once it has taken what was written to it, for which it has so long."""
+        self._is_idle = False
+        self._expect(self._limits.body_seconds)
+        self.transport.close()
+
     # what comes
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        if self._is_idle:
+            self._is_idle, self.deadline = False, _NEVER
         self._undigested += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -230,7 +283,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(431)
         elif self._in_body:
             self._expect(self._limits.body_seconds)
-        elif self._undigested and self._timer is None:
+        elif self._undigested and self.deadline == _NEVER:
             self._expect(self._limits.head_seconds)
 
     def on_body(self, body: bytes) -> None:
@@ -239,30 +292,51 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         status = self._status_of_head()
-        scope = self.scope
         self._in_body, self._undigested = True, 0
         self._guard.works(self)
-        if self._timer is not None:
-            self._expect_nothing()
+        self.deadline = _NEVER
         if status == 200:
             super().on_headers_complete()
-            scope[WHOLE] = partial(_write_whole, self.cycle)  # type: ignore[literal-required]
         else:
             app, self.app = self.app, _refusal(status)
             super().on_headers_complete()
             self.app = app
         self.headers = []  # trailers are nobody's
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        soon = self._answer_soon if app is self._own_app else None
+        if soon is not None and soon(cycle.scope, partial(self._reply, cycle)):
+            return
+        cycle.scope[WHOLE] = partial(_send_whole, cycle)  # type: ignore[literal-required]
+        super()._start_asgi_task(cycle, app)
+
+    def _reply(self, cycle: RequestResponseCycle, answer: Answer) -> None:
+        if not _send_whole(cycle, answer) and not cycle.disconnected:
+            app: Any = answer
+            super()._start_asgi_task(cycle, app)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_body, self._undigested = False, 0
-        if self._timer is not None:
-            self._expect_nothing()
+        if self.cycle.response_complete:  # it was answered before it had come whole
+            self._rest()
+        else:
+            self.deadline = _NEVER
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._entered and not self.pipeline and not self.transport.is_closing():
+        """As uvicorn's, but for its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            self._expect(self._limits.body_seconds)
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._entered:
             self._guard.waits(self)
+        if not self._undigested:
+            self._rest()
 
     def _status_of_head(self) -> int:
         """200, or what is wrong with the headers that have come."""
@@ -283,19 +357,18 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answers without the application, where no answer is on its way, and ends the connection."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
-        self._expect_nothing()
-        self.transport.close()
+        self._close()
 
 
-def _write_whole(cycle: RequestResponseCycle, answer: bytes) -> bool:
-    """Writes a whole answer of 200: its headers but for those of the server, an empty line, its body. False where that cannot be
-    done, and then nothing is written: the application sends as usual."""
+def _send_whole(cycle: RequestResponseCycle, answer: Answer) -> bool:
+    """Writes a whole answer. False where that cannot be done, and then nothing is written: the application sends as usual."""
     if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
         return False
-    if not cycle.keep_alive or cycle.waiting_for_100_continue:
-        return False
     cycle.response_started = cycle.response_complete = True
-    cycle.transport.write(STATUS_LINE[200] + _of_server(cycle.default_headers) + answer)
+    head = STATUS_LINE[answer.status] + _of_server(cycle.default_headers) + answer.lines
+    cycle.transport.write(head + (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n") + answer.body)
+    if not cycle.keep_alive:
+        cycle.transport.close()
     cycle.message_event.set()
     cycle.on_response()
     return True

@@ -29,9 +29,8 @@ def _json_lines(origin: str) -> bytes:
 
 def told(origin: str, body: bytes) -> Answer:
     """JSON for the page of this origin (empty: a program's that named none)."""
-    answer = Answer(200, _json_headers(origin), body)
-    answer.whole = b"%scontent-length: %d\r\n\r\n%s" % (_json_lines(origin), len(body), body)
-    return answer
+    headers = _json_headers(origin)
+    return Answer(200, headers, body, _json_lines(origin))
 
 
 def nothing(origin: str) -> Answer:

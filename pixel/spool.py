@@ -127,24 +127,29 @@ class Spool:
 
     # the event loop's side
 
-    async def append(self, hit: Any, seconds: float = ANSWER_SECONDS) -> bool:
+    async def append(self, hit: Any, seconds: float | None = None) -> bool:
         """True when the hit (a row, or the row that was made of a draft) is on disk; False when that could not be had within so
-        many seconds and the loss is counted."""
+        many seconds (`ANSWER_SECONDS`) and the loss is counted."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.submit(hit, lambda is_stored: None if answer.done() else answer.set_result(is_stored), seconds)
+        return await answer
+
+    def submit(self, hit: Any, tell: Callable[[bool], None], seconds: float | None = None) -> None:
+        """The same for who does not wait in a coroutine: ``tell`` is called once, by the loop."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._handing_over, self._writing = loop, None, False
-        batch = self._open
+        batch, seconds = self._open, ANSWER_SECONDS if seconds is None else seconds
         if self._closed or len(batch.entries) >= _MAX_WAITING:
             self.metrics.lost += 1
-            return False
-        answer: asyncio.Future[bool] = loop.create_future()
-        batch.entries.append(Entry(hit, answer, seconds))
+            loop.call_soon(tell, False)
+            return
+        batch.entries.append(Entry(hit, tell, seconds))
         if seconds not in batch.overdue:
             self._set_timer(batch, seconds)
         if not self._writing and self._handing_over is None:
             # not at once: whoever is ready in this turn of the loop joins the batch
             self._handing_over = loop.call_soon(self._hand_over)
-        return await answer
 
     def _set_timer(self, batch: Batch, seconds: float) -> None:
         batch.overdue[seconds] = self._in(seconds, self._give_answers, batch, seconds)
@@ -173,12 +178,13 @@ class Spool:
         batch.overdue.pop(seconds, None)
         for entry in batch.entries:
             if entry.seconds <= seconds:
-                self._lose(entry.answer)
+                self._lose(entry)
 
-    def _lose(self, answer: asyncio.Future[bool]) -> None:
-        if not answer.done():
-            answer.set_result(False)
+    def _lose(self, entry: Entry) -> None:
+        if not entry.is_answered:
+            entry.is_answered = True
             self.metrics.lost += 1
+            entry.tell(False)
 
     def _written(self, batch: Batch) -> None:
         self._writing = False
@@ -187,12 +193,13 @@ class Spool:
             if not waiter.done():
                 waiter.set_result(None)
         batch.cancel_timers()
+        self._hand_over()  # first: the disk works while the answers go out
         for entry in batch.entries:
-            if not entry.answer.done():
-                entry.answer.set_result(True)
-            elif not entry.answer.cancelled():
+            if entry.is_answered:
                 self.metrics.rescued += 1
-        self._hand_over()
+            else:
+                entry.is_answered = True
+                entry.tell(True)
 
     def _not_written(self, batch: Batch) -> None:
         """Keeps the hits for another try: a full disk or a lock may pass."""

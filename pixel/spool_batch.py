@@ -10,11 +10,12 @@ from pixel.hits import HitRow
 
 @dataclass(slots=True)
 class Entry:
-    """A hit, or a draft of one, with the answer that waits for it so many seconds."""
+    """A hit, or a draft of one, and who waits for it so many seconds: told once whether it is on disk."""
 
     hit: Any
-    answer: asyncio.Future[bool]
+    tell: Callable[[bool], None]
     seconds: float
+    is_answered: bool = False
 
 
 @dataclass

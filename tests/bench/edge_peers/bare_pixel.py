@@ -3,7 +3,11 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pixel.answers import PIXEL_ANSWER
+from pixel.answers import PIXEL, PIXEL_ANSWER
+
+_HEADERS = [*PIXEL_ANSWER.headers, (b"content-length", str(len(PIXEL)).encode())]
+_START = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
+_BODY = {"type": "http.response.body", "body": PIXEL}
 
 
 async def app(
@@ -12,5 +16,5 @@ async def app(
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
     if scope["type"] == "http":
-        await send(PIXEL_ANSWER.start)
-        await send(PIXEL_ANSWER.body)
+        await send(_START)
+        await send(_BODY)
