@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import bindparam
+from sqlalchemy import ColumnElement, bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -49,17 +49,21 @@ def change(session: Session, recipient: Recipient, changes: RecipientChange) -> 
 
 def look_up(session: Session, who: str) -> Recipient:
     """By address, however it is spelled, or by public id. Raises :class:`ActionError` ``not_found``."""
-    recipient = None
-    if is_public_id(who):
-        recipient = session.exec(select(Recipient).where(Recipient.public_id == who)).first()
-    elif "@" in who:
-        try:
-            recipient = find(session, printable(who))
-        except AddressError:
-            recipient = None
+    recipient = session.exec(select(Recipient).where(named(session, who))).first()
     if recipient is None:
         raise ActionError("not_found", LocalizedText("There is no such recipient."))
     return recipient
+
+
+def named(session: Session, who: str) -> ColumnElement[bool]:
+    """The condition that a recipient is the one with this public id or address; nobody's where it is neither."""
+    if is_public_id(who):
+        return col(Recipient.public_id) == who
+    try:
+        form = lookup_form(printable(who)) if "@" in who else None
+    except AddressError:
+        form = None
+    return col(Recipient.lookup).in_([form, *suppressions(session, form)] if form else [])
 
 
 def matching(session: Session, text: str) -> SelectOfScalar[Recipient]:

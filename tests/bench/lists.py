@@ -209,7 +209,7 @@ def addresses(context: AppContext) -> list[str]:
             f"/customers?q={_reader(context)}",
             f"/customers?cursor={deep}",
         ),
-        *("/customers/c000000001", "/orders/o000000001", "/customers/new"),
+        *("/customers/c000000001", "/customers/c000000001/details", "/orders/o000000001", "/customers/new"),
         *("/notifications", "/notifications?unread=true", "/notifications/panel", "/notifications/state"),
         *(f"/reports/enquiries?group={group}&since={_month_ago(message)}" for group in ("mailbox", "manager", "day")),
         "/reports/enquiries",

@@ -43,7 +43,7 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(
     context: AppContext, client: httpx.Client, anna: Recipient
 ) -> None:
     assert client.post(f"/recipients/{anna.public_id}/consent", data=WHOLE).status_code == 303
-    page = client.get(f"/recipients/{anna.public_id}")
+    page = client.get(f"/recipients/{anna.public_id}/rights")
     assert "4 entries, nothing changed or missing" in text_at(page, ".consent-whole")
     newest = words(every(page, ".recipient-ledger li")[0])
     for told in (
@@ -76,9 +76,9 @@ def test_a_consent_without_evidence_is_refused_and_nothing_is_lost(client: httpx
 def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, client: httpx.Client) -> None:
     agree(context, "luc@example.fr")
     luc = person(context, "luc@example.fr").public_id
-    assert "Rules of FR · by the address" in text_at(client.get(f"/recipients/{luc}"), ".consent-whose")
+    assert "Rules of FR · by the address" in text_at(client.get(f"/recipients/{luc}/rights"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "us"})
-    assert "Rules of US · as noted here" in text_at(client.get(f"/recipients/{luc}"), ".consent-whose")
+    assert "Rules of US · as noted here" in text_at(client.get(f"/recipients/{luc}/rights"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "F1"})
     assert person(context, "luc@example.fr").jurisdiction == "US"
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": ""})

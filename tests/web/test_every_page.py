@@ -102,6 +102,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         "/compose/{draft}": f"/compose/{draft.public_id}",
         "/customers/import/{id}": f"/customers/import/{imported.public_id}",
         "/customers/{id}": f"/customers/{ids[Customer]}",
+        "/customers/{id}/details": f"/customers/{ids[Customer]}/details",
         "/letters/{id}": f"/letters/{letters[0].public_id}",
         "/mail/{id}": f"/mail/{written[0].public_id}",
         "/mailboxes/{id}": f"/mailboxes/{box.public_id}",

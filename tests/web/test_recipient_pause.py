@@ -52,15 +52,15 @@ def test_whoever_got_the_letter_sees_the_words_and_answers_from_the_bell(
         line = session.exec(select(Notification)).one()
     reading = client.post(f"/notifications/{line.public_id}/reading")
     page = f"/recipients/{anna_of(context).public_id}"
-    assert reading.headers["location"] == f"{page}#pause"
-    shown = client.get(page)
+    assert reading.headers["location"] == f"{page}/rights#pause"
+    shown = client.get(f"{page}/rights")
     assert every(shown, 'a[href^="/asking"]') == [], "whoever asked to be left alone is not asked"
     assert WORDS in text_at(shown, "#pause blockquote")
     assert "<script>alert" not in shown.text
     assert "please by" in text_at(shown, "#pause")
     answered = client.post(f"{page}/pauses/{pause.public_id}", data={"decision": "withdrawn"})
     assert answered.status_code == 303
-    assert every(client.get(page), "#pause") == []
+    assert every(client.get(f"{page}/rights"), "#pause") == []
     with context.database.reading() as session:
         assert [entry.state for entry in ledger(session, anna_of(context))][-2:] == ["withdrawn", "withdrawn"]
 
@@ -69,7 +69,7 @@ def test_others_learn_that_it_is_paused_and_neither_words_nor_say(
     context: AppContext, client: httpx.Client, pause: TrackingPause
 ) -> None:
     page = f"/recipients/{anna_of(context).public_id}"
-    shown = client.get(page)
+    shown = client.get(f"{page}/rights")
     assert "A colleague has to decide" in text_at(shown, "#pause")
     assert "Do not track me" not in shown.text
     for who in (anna_of(context).public_id, "nobody"):

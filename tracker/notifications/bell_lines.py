@@ -187,7 +187,7 @@ def page_of(session: Session, line: Notification) -> str:
     if kind == "letter" and number.isdigit() and (letter := session.get(Letter, int(number))) and not letter.deleted_at:
         return f"/letters/{letter.public_id}"
     if kind == "pause" and number.isdigit() and (pause := session.get(TrackingPause, int(number))):
-        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}#pause"
+        return f"/recipients/{session.get_one(Recipient, pause.recipient_id).public_id}/rights#pause"
     if kind == "mailbox" and number.isdigit() and (mailbox := session.get(Mailbox, int(number))):
         # of somebody else's mailbox an administrator learns only that it is broken
         return f"/mailboxes/{mailbox.public_id}" if mailbox.user_id == line.user_id else "/notifications"

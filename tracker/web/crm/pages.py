@@ -28,10 +28,12 @@ from tracker.models import Customer, CustomerAddress, Order, SearchKind, Shop, U
 from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor, read_page
-from tracker.web.crm.letter_panel import colleagues, letters_of, messages_to
+from tracker.web.crm.letter_panel import colleagues
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.recipients.person import person_of_customer
+from tracker.web.recipients.story_page import story_page
 
 routes = Routes()
 BASE_PATH = "/customers"
@@ -108,6 +110,14 @@ def add(request: Request, user: User, form: FormData) -> Response:
 
 @routes.page(f"{BASE_PATH}/{{id}}")
 def customer(request: Request, user: User) -> Response:
+    """Their story: the same as that of the recipient with one of their addresses."""
+    with context_of(request).database.reading() as session:
+        person = person_of_customer(session, request.path_params["id"])
+        return story_page(request, session, user, person, of_customer=True)
+
+
+@routes.page(f"{BASE_PATH}/{{id}}/details")
+def details(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         row = find_customer(session, request.path_params["id"])
         typed = _typed(session, row)
@@ -246,13 +256,12 @@ def _form(
             **_choices(session),
         }
         if customer is not None:
-            forms = [row.lookup for row in addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])]
             orders = select(Order).where(Order.customer_id == customer.id).order_by(col(Order.created_at).desc())
             context |= {
                 "orders": session.exec(orders.limit(100)).all(),
-                "letters": letters_of(session, user, customer),
-                "messages": messages_to(session, user, forms),
-                "manager": session.get(User, customer.manager_id) if customer.manager_id else None,
+                "person": person_of_customer(session, customer.public_id),
+                "tab": "details",
+                "of_customer": True,
             }
     return render(request, "crm/customer.html", context, status)
 

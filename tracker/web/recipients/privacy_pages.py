@@ -1,11 +1,22 @@
-"""What can be done for one recipient's rights: archive, link to their page, freezing, erasure."""
+"""What a recipient agreed to and how we know; for their rights the archive, the link to their page, freezing and erasure."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tracker.consent.events import NewConsent, record
+from tracker.consent.ledger import first_broken, jurisdiction, ledger, states_in
+from tracker.consent.pending_opt_outs import decide, open_pauses
+from tracker.consent.rules import MEASURED, ConsentState, Purpose
 from tracker.locale import _, language
-from tracker.models import Recipient, User
+from tracker.locale.written_days import as_iso
+from tracker.models import Letter, Recipient, TrackingPause, User
 from tracker.outbound.consent_request import send_own_link
 from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
@@ -13,19 +24,64 @@ from tracker.privacy.restrict import restrict, unrestrict
 from tracker.privacy.views import note_view, views_of
 from tracker.recipients import look_up
 from tracker.runtime.database import now
-from tracker.web.http.forms import text
+from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.messages.activity_labels import CONSENT_LABELS, consent_label
+from tracker.web.recipients.ledger_view import CHANNEL_LABELS, entry_views
+from tracker.web.recipients.person import person_named
 
 routes = Routes()
+_BY_HAND = ("reply_text", "phone_note", "contract", "web_form", "dsr")
 
 
 @routes.page("/recipients/{who}/rights")
 def rights(request: Request, user: User) -> Response:
+    """Consent with its ledger, and what can be done for the person's rights."""
     with context_of(request).database.reading() as session:
-        person = look_up(session, request.path_params["who"])
-        views = views_of(session, person)[:50]
-    return _page(request, person, views, "")
+        return _show(request, session, user, look_up(session, request.path_params["who"]))
+
+
+@routes.action("/recipients/{who}/consent")
+def recipient_consent(request: Request, user: User, form: FormData) -> Response:
+    """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
+    context, who = context_of(request), request.path_params["who"]
+    try:
+        events = _events(form, user.timezone)
+        with context.database.session_scope() as session:
+            person = look_up(session, who)
+            for event in events:
+                record(session, person, event, f"user:{user.id}")
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
+        with context.database.reading() as session:
+            typed = {name: str(value) for name, value in form.items()}
+            return _show(request, session, user, look_up(session, who), typed, errors_of(error))
+    return redirect(f"{_here(person)}#ledger", _("Recorded in the ledger."))
+
+
+@routes.action("/recipients/{who}/pauses/{pause}")
+def recipient_pause(request: Request, user: User, form: FormData) -> Response:
+    """``decision``: ``withdrawn`` or ``continued``. Only whoever got the letter is asked."""
+    decision = str(form.get("decision", ""))
+    with context_of(request).database.session_scope() as session:
+        query = select(TrackingPause, Recipient).join(Recipient).where(TrackingPause.user_id == user.id)
+        row = session.exec(query.where(TrackingPause.public_id == request.path_params["pause"])).first()
+        if row is None or row[1].public_id != request.path_params["who"]:
+            raise HTTPException(404)
+        here = _here(row[1])
+        if decision not in ("withdrawn", "continued"):
+            return redirect(f"{here}#pause", _("Choose whether this was a withdrawal."), kind="problem")
+        done = decide(session, row[0], user, withdrawn=decision == "withdrawn")
+    if not done:
+        return redirect(here, _("This was decided already."))
+    said = {
+        "withdrawn": _("Recorded as a withdrawal, with the words as its proof."),
+        "continued": _("Noted: it was no withdrawal."),
+    }
+    return redirect(here, said[decision])
 
 
 @routes.page("/recipients/{who}/archive")
@@ -76,9 +132,9 @@ def erasure(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
         person = look_up(session, request.path_params["who"])
-        views = views_of(session, person)[:50]
-    if text(form, "address", 254).lower() != person.address.lower() or person.erased_at is not None:
-        return _page(request, person, views, _("Type the address exactly as it stands above. Nothing was erased."), 422)
+        if text(form, "address", 254).lower() != person.address.lower() or person.erased_at is not None:
+            wrong = _("Type the address exactly as it stands above. Nothing was erased.")
+            return _show(request, session, user, person, wrong=wrong)
     receipt = erase(context, person.address, f"user:{user.id}")
     return redirect("/recipients", _("Erased. Receipt %(number)s.", number=receipt.public_id))
 
@@ -87,5 +143,62 @@ def _here(person: Recipient) -> str:
     return f"/recipients/{person.public_id}/rights"
 
 
-def _page(request: Request, person: Recipient, views: object, wrong: str, status: int = 200) -> Response:
-    return render(request, "recipients/privacy_person.html", {"person": person, "views": views, "wrong": wrong}, status)
+def _events(form: FormData, zone: str) -> list[NewConsent]:
+    """One for each purpose. The time is typed as the clock of ``zone`` shows it."""
+    purposes = MEASURED if form.get("purpose") == "both" else [form.get("purpose", "")]
+    sentences = {
+        "purpose": LocalizedText("Choose what was agreed to: opens, clicks, or both."),
+        "state": LocalizedText("Choose what the person said."),
+        "at": LocalizedText("This is not a time. Choose a day and an hour, or leave it empty for now."),
+    }
+    typed = {**form, "at": _with_zone(str(form.get("at", "")).strip(), zone)}
+    return [parse(NewConsent, {**typed, "purpose": str(purpose)}, sentences=sentences) for purpose in purposes]
+
+
+def _with_zone(text: str, zone: str) -> str:
+    try:
+        return datetime.fromisoformat(as_iso(text)).replace(tzinfo=ZoneInfo(zone)).isoformat()
+    except (ValueError, OverflowError):
+        return text
+
+
+def _show(
+    request: Request,
+    session: Session,
+    user: User,
+    recipient: Recipient,
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    wrong: str = "",
+) -> Response:
+    """The tab with what was typed into its form of consent, and what is wrong with the address that confirms an erasure."""
+    entries, person = ledger(session, recipient), person_named(session, recipient.public_id)
+    context = {
+        "person": person,
+        "tab": "privacy",
+        "of_customer": False,
+        "views": views_of(session, recipient)[:50],
+        "wrong": wrong,
+        "pauses": _questions(session, recipient, user),
+        "consent": states_in(entries),
+        "entries": entry_views(session, entries),
+        "whose": jurisdiction(recipient),
+        "documents": any(entry.purpose == Purpose.DOCUMENTS for entry in entries),
+        "broken": first_broken(entries, recipient.ledger_entries, recipient.ledger_digest),
+        "given": typed or {},
+        "errors": errors or {},
+        "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != ConsentState.UNKNOWN],
+        "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],
+        "consent_label": consent_label,
+    }
+    return render(request, "recipients/privacy_person.html", context, 422 if errors or wrong else 200)
+
+
+def _questions(session: Session, person: Recipient, user: User) -> list[tuple[TrackingPause, Letter | None]]:
+    """What the user has to decide, with the letters it stands in as far as they are still there."""
+    if person.paused_at is None:
+        return []
+    with_letter = open_pauses(person, user).outerjoin(
+        Letter, (col(Letter.id) == col(TrackingPause.letter_id)) & col(Letter.deleted_at).is_(None)
+    )
+    return [(pause, letter) for pause, letter in session.execute(with_letter.add_columns(Letter))]
