@@ -3,6 +3,7 @@
 run: .venv/ready node_modules/ready       ## everything a first visitor needs, then a demo workspace
 	.venv/bin/inkling demo
 
+test: export PYTHONDONTWRITEBYTECODE =    # four workers and hundreds of processes need what one of them has compiled
 test: .venv/ready-dev node_modules/ready  ## everything a contributor needs, then the whole suite
 	scripts/servers
 	.venv/bin/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder \

@@ -19,6 +19,7 @@ from tests.servers import chromium as start_chromium
 from tests.servers import dovecot as start_dovecot
 from tests.servers import postgresql as start_postgresql
 from tests.servers import smtp_sink as start_smtp_sink
+from tests.servers.authority import unknown_authority
 from tests.servers.processes import memory_folder
 from tests.servers.watchdog import Watchdog
 
@@ -32,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """A run that is killed leaves nothing behind. Workers are looked after by the process that starts them.
 
     Temporary folders are in memory where there is room: an SQLite file of a test's own is written to disk at each commit.
+    Nobody on the internet is asked, so none of the authorities that the system trusts is known.
     """
     if hasattr(config, "workerinput"):
         return
@@ -40,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(mkdtemp(prefix="inkling-tests-", dir=folder))
         folder.chmod(0o1777)  # as /tmp
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    os.environ["SSL_CERT_FILE"] = str(unknown_authority())
     if sys.platform == "linux":
         config.stash[_watchdog] = Watchdog(folder)
 

@@ -6,22 +6,21 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, nodes
 
 from pixel.limits import Budgets
 from tests.commands.test_command_line import COMMANDS
+from tests.fixtures.api_description import api_description
 from tests.servers.processes import unavailable
 from tracker.consent.rules import GRADES, RULES
 from tracker.engagement.judge.verdict import ALERT_CONFIDENCE, VerdictClass
 from tracker.engagement.judge.windows import Windows
 from tracker.models import Category
 from tracker.privacy.periods import DEFAULTS
-from tracker.runtime.context import AppContext
 from tracker.runtime.settings import NAMES, read_settings
-from tracker.web.api import create_api
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -118,7 +117,7 @@ def test_the_documents_speak_of_targets_that_are() -> None:
 
 
 def api_calls() -> list[str]:
-    paths = create_api(cast(AppContext, None)).openapi()["paths"]
+    paths = api_description()["paths"]
     return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
 
 

@@ -114,7 +114,7 @@ class Inkling:
         """All that such a process knows of the world."""
         ours = {"DATA_DIR": str(self.folder / "data"), **self.settings, **settings}
         return {
-            "PATH": os.environ["PATH"],
+            **{name: os.environ[name] for name in ("PATH", "SSL_CERT_FILE") if name in os.environ},
             "PYTHONPATH": str(ROOT),
             **{name if name == "LOGLEVEL" else f"INKLING_{name}": value for name, value in ours.items()},
         }

@@ -18,7 +18,7 @@ from sqlmodel import func, select
 
 from tests.fixtures.contexts import People, opened_context
 from tests.journeys.test_send_and_track import CHROME, html_of
-from tests.servers import free_port, smtp_sink, wait_until
+from tests.servers import free_port, listening, smtp_sink, wait_until
 from tracker.models import Delivery, Event, Message
 from tracker.runtime.context import AppContext
 
@@ -40,7 +40,8 @@ def serving(folder: Path, port: int, url: str | None = None) -> Iterator["subpro
     errors = threading.Thread(target=lambda: process.stderr.read() if process.stderr else None, daemon=True)
     errors.start()
     try:
-        wait_until(lambda: process.poll() is not None or _answers(port), 90)
+        wait_until(lambda: process.poll() is not None or listening(port), 90)
+        wait_until(lambda: process.poll() is not None or _answers(port), 30)
         assert process.poll() is None
         yield process
     finally:

@@ -40,7 +40,7 @@ def ca() -> Authority:
     """The one authority of this test run."""
     folder = forever_folder("ca")
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = _authority_certificate(authority_key)
+    authority = _authority_certificate(authority_key, _name("Inkling test authority"))
     server = _server_certificate(server_key, authority, authority_key)
     made = Authority(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     made.file.write_bytes(_pem(authority))
@@ -54,8 +54,15 @@ def ca() -> Authority:
     return made
 
 
-def _authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = _name("Inkling test authority")
+def unknown_authority() -> Path:
+    """The certificate of one that signs nothing here. It stands for those that the system trusts: reading all of them takes
+    forty milliseconds, for each client anew."""
+    file = forever_folder("authorities") / "system.pem"
+    file.write_bytes(_pem(_authority_certificate(ec.generate_private_key(ec.SECP256R1()), _name("Nobody's authority"))))
+    return file
+
+
+def _authority_certificate(key: ec.EllipticCurvePrivateKey, name: x509.Name) -> x509.Certificate:
     return (
         _builder(name, name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

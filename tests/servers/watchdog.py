@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from select import select
 
-LOOK_EVERY = 0.25
+LOOK_EVERY = 0.5
 """Seconds between two looks."""
-Process = tuple[int, str]
+Process = tuple[int, bytes]
 """Number and start time: numbers are used again."""
 
 
@@ -31,15 +31,16 @@ class Watchdog:
         self._process.communicate()
 
 
-def _processes() -> dict[int, tuple[int, str]]:
+def _processes() -> dict[int, Process]:
     """Parent and start time of every process there is (proc(5), ``stat``: fields 4 and 22)."""
     processes = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except (OSError, UnicodeDecodeError):
+            with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
             continue  # it has just ended
-        processes[int(path.parent.name)] = (int(fields[1]), fields[19])
+        processes[int(name)] = (int(fields[1]), fields[19])
     return processes
 
 

@@ -2,18 +2,17 @@
 
 import json
 import re
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.fixtures.api_description import api_description
 from tests.web.api.conftest import World
-from tracker.runtime.context import AppContext
-from tracker.web.api import create_api
 
-DOCUMENT: dict[str, Any] = create_api(cast(AppContext, None)).openapi()
+DOCUMENT = api_description()
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 ENDLESS = {"/feed"}
 """Calls whose answer goes on for minutes."""
