@@ -2,8 +2,8 @@
 
 The world (:mod:`tests.bench.lists_world`) is built in the folder once and looked through again and again by HTTP, every page as
 somebody with a tenth of everything and as one of the others. Per page: the 95th percentile from asking to the last byte, the half,
-the processor’s time of our process, the time in statements (halves, too), and how many of these; what misses the aim (50 ms, 12
-statements) bears a star. Figures only; nothing is asserted.
+the quickest, the processor’s time of our process (half), the time in statements (the quickest), and how many of these; what misses
+the aim (50 ms, 12 statements) bears a star. Figures only; nothing is asserted.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from tracker.web.inbox.filter import CATEGORIES, LIST_LABELS, SHOWS
 from tracker.web.messages.filter import STATES
 
 MOST_MILLISECONDS, MOST_STATEMENTS = 50, 12
-ROUNDS = 20
 PERSONS = (1, 7)
 
 
@@ -46,11 +45,12 @@ def main() -> None:
     parser.add_argument(
         "--statements", action="store_true", help="print what each page says to the database, with its time"
     )
+    parser.add_argument("--rounds", type=int, default=20)
     words = parser.parse_args()
     for engine in words.engine or ("sqlite", "postgresql"):
         with grown_context(engine, words.folder / f"{engine}-{words.size:g}", words.size) as context:
             print(f"## {engine}, size {words.size:g}\n", flush=True)
-            look_through(context, words.only, words.statements)
+            look_through(context, words.only, words.statements, words.rounds)
 
 
 @contextmanager
@@ -101,26 +101,26 @@ class Statements:
         self.said.append((statement, time.perf_counter() - self.began))
 
 
-def look_through(context: AppContext, only: str, tell: bool) -> None:
+def look_through(context: AppContext, only: str, tell: bool, rounds: int) -> None:
     statements = Statements()
     statements.listen(context.database.engine)
     missed = 0
     with server(context) as address:
         for path in addresses(context):
             if only in path:
-                missed += sum(_measure(address, person, path, statements, tell) for person in PERSONS) > 0
+                missed += sum(_measure(address, person, path, statements, tell, rounds) for person in PERSONS) > 0
     row = f"Lists, {context.database.engine.dialect.name}: pages slower than {MOST_MILLISECONDS} ms or with more than"
     add_figure(f"{row} {MOST_STATEMENTS} statements", missed, at_most=0)
     print(f"\n{missed} pages miss the aim\n", flush=True)
 
 
-def _measure(address: str, person: int, path: str, statements: Statements, tell: bool) -> bool:
+def _measure(address: str, person: int, path: str, statements: Statements, tell: bool, rounds: int) -> bool:
     """Whether the page misses the aim for this person."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc)
     for _ in range(2):
         _get(connection, person, path)
     seconds, processor, database = list[float](), list[float](), list[float]()
-    while len(seconds) < ROUNDS and sum(seconds) < 5:
+    while len(seconds) < rounds and sum(seconds) < 5:
         statements.said.clear()
         began, busy = time.perf_counter(), time.process_time()
         status = _get(connection, person, path)
@@ -129,12 +129,12 @@ def _measure(address: str, person: int, path: str, statements: Statements, tell:
         database.append(sum(took for _, took in statements.said))
     connection.close()
     figures = (
-        *(_percentile(seconds, part) for part in (0.95, 0.5)),
+        *(_percentile(seconds, part) for part in (0.95, 0.5, 0)),
         _percentile(processor, 0.5),
-        _percentile(database, 0.5),
+        _percentile(database, 0),
     )
     count = len(statements.said)
-    misses = figures[1] > MOST_MILLISECONDS or count > MOST_STATEMENTS or status != 200
+    misses = figures[0] > MOST_MILLISECONDS or count > MOST_STATEMENTS or status != 200
     columns = "".join(f"{figure:8.1f}" for figure in figures)
     print(f"{'*' if misses else ' '}{columns} ms {count:3} {status} {person:2} {path}", flush=True)
     if tell:

@@ -6,16 +6,15 @@ and orders down to a fifth, and the first person has as much as in the whole one
 """
 
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Integer
 from sqlmodel import SQLModel
 
+from tests.bench.bulk_load import Facts, in_bulk, load_rows, set_sequences
 from tracker.models import (
     Account,
     ConsentEntry,
@@ -39,16 +38,13 @@ from tracker.models import (
     UserSession,
     Visit,
 )
-from tracker.models.counting.bulk import append_rows
-from tracker.models.search_index import index_older
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import BEFORE_COMMIT, now
+from tracker.runtime.database import now
 from tracker.runtime.keyring import token_digest
 
 PEOPLE = 50
 BATCH = 20_000
 DAYS = 730
-Facts = Mapping[str, Any]
 _NOUNS = ("Chairs", "Tables", "Offer", "Invoice", "Contract", "Delivery", "Quote", "Samples", "Meeting", "Catalogue")
 
 
@@ -94,46 +90,25 @@ def session_token(user: int) -> str:
 def build(context: AppContext, size: float) -> World:
     """Fills an empty database."""
     world = World(size)
-    with _indexed_at_the_end(context):
+    with in_bulk(context.database):
         for model, same, rows in _tables(world):
             _fill(context, model, same, rows)
-    tables = SQLModel.metadata.sorted_tables
-    if not context.database.is_sqlite:
-        with context.database.session_scope() as session:
-            for table in tables:
-                if isinstance(getattr(table.c.get("id"), "type", None), Integer) and table.name != "host_health":
-                    newest = f"(SELECT coalesce(max(id), 1) FROM {table.name})"
-                    named = f"pg_get_serial_sequence('{table.name}', 'id')"
-                    session.connection().exec_driver_sql(f"SELECT setval({named}, {newest})")
-    context.database.learn(*tables)
+    set_sequences(context.database)
+    context.database.learn(*SQLModel.metadata.sorted_tables)
     return world
-
-
-@contextmanager
-def _indexed_at_the_end(context: AppContext) -> Iterator[None]:
-    """A message is indexed once, not again with each of its copies."""
-    hooks, BEFORE_COMMIT[:] = list(BEFORE_COMMIT), []
-    try:
-        yield
-    finally:
-        BEFORE_COMMIT[:] = hooks
-    with context.database.session_scope() as session:
-        place = "row_number() OVER (PARTITION BY kind, row_id ORDER BY id) AS place"
-        again = f"SELECT id FROM (SELECT id, {place} FROM search_change) AS changes WHERE place > 1"
-        session.connection().exec_driver_sql(f"DELETE FROM search_change WHERE id IN ({again})")
-    while index_older(context.database):
-        pass
 
 
 def _fill(context: AppContext, model: type[SQLModel], same: Facts, rows: Iterator[Facts]) -> None:
     """``same`` are the columns that are alike in every row: the model makes them once, for that takes longer than writing."""
     template: dict[str, Any] = model(**same).model_dump()
-    while batch := [{**template, **row} for row in islice(rows, BATCH)]:
-        if "public_id" in template:
-            letter = model.__name__[0].lower()
-            batch = [{**row, "public_id": f"{letter}{row['id']:09d}"} for row in batch]
+    letter = model.__name__[0].lower()
+    while batch := list(islice(rows, BATCH)):
+        batch = (
+            [{**row, "public_id": f"{letter}{row['id']:09d}"} for row in batch] if "public_id" in template else batch
+        )
+        same = {name: value for name, value in template.items() if name not in batch[0] and name != "id"}
         with context.database.session_scope() as session:
-            append_rows(session, getattr(model, "__table__"), batch)  # noqa: B009
+            load_rows(session, getattr(model, "__table__"), same, batch)  # noqa: B009
 
 
 def _tables(world: World) -> Iterator[tuple[type[SQLModel], Facts, Iterator[Facts]]]:

@@ -82,7 +82,7 @@ def _index(session: Session, which: Any, most: int = AT_ONCE) -> int:
     for _id, kind, row_id in changes:
         by_kind[SearchKind(kind)].add(row_id)
     for kind, ids in by_kind.items():
-        _write(session, kind, ids, _READ[kind](session, ids))
+        _write(session, kind, ids, WORDS_OF[kind](session, ids))
     done = [change[0] for change in changes]
     session.connection().execute(delete(SearchChange).where(col(SearchChange.id).in_(done)))
     return len(changes)
@@ -166,7 +166,7 @@ def _marked(kind: SearchKind, owner: int | None, words: list[str]) -> list[str]:
     return [owner_mark(kind, owner), *words]
 
 
-_READ: Mapping[SearchKind, Callable[[Session, Collection[int]], Words]] = {
+WORDS_OF: Mapping[SearchKind, Callable[[Session, Collection[int]], Words]] = {
     SearchKind.MESSAGE: _messages,
     SearchKind.LETTER: _letters,
     SearchKind.RECIPIENT: _recipients,
