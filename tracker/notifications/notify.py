@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import ColumnElement, ScalarResult, func, insert, or_
+from sqlalchemy import ColumnElement, ScalarResult, bindparam, func, insert, or_
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select, update
-from sqlmodel.sql.expression import SelectOfScalar
 
 from tracker.models import FeedItem, Notice, Notification, User
 from tracker.models.counting.bulk import insert_or_keep
@@ -131,30 +131,35 @@ def lines(
     if unread_only or ringing:
         statement = statement.where(col(Notification.read_at).is_(None))
     if ringing:
-        statement = statement.where(_not_held())
+        statement = statement.where(_not_held(now()))
     return session.scalars(in_order(statement, (Notification.at, Notification.id), before).limit(limit)).all()
 
 
 def unread_count(session: Session, user: User) -> int:
     """What the badge says: unread lines, without those that quiet hours still hold."""
-    return session.exec(_unread_of(user)).one()
+    return int(session.execute(_UNREAD, {"user": user.id, "now": now()}).scalar_one())
 
 
 def bell_of(session: Session, user: User) -> tuple[int, int]:
     """:func:`unread_count` and :func:`newest_feed_id` in one statement: every page shows them."""
-    unread, newest = _unread_of(user).scalar_subquery(), select(func.max(FeedItem.id)).scalar_subquery()
-    row = session.connection().execute(columns(unread, newest)).one()
+    row = session.connection().execute(_BELL, {"user": user.id, "now": now()}).one()
     return row[0], row[1] or 0
 
 
-def _unread_of(user: User) -> SelectOfScalar[int]:
-    unread = (col(Notification.user_id) == user.id) & col(Notification.read_at).is_(None)
-    return select(func.count()).select_from(Notification).where(unread, _not_held())
-
-
-def _not_held() -> ColumnElement[bool]:
+def _not_held(moment: Any) -> ColumnElement[bool]:
     held = col(Notification.held_until)
-    return or_(held.is_(None), held <= now())
+    return or_(held.is_(None), held <= moment)
+
+
+_UNREAD = (
+    select(func.count())
+    .select_from(Notification)
+    .where(
+        col(Notification.user_id) == bindparam("user"), col(Notification.read_at).is_(None), _not_held(bindparam("now"))
+    )
+)
+_BELL = columns(_UNREAD.scalar_subquery(), select(func.max(FeedItem.id)).scalar_subquery())
+"""Made once: every page asks it."""
 
 
 def mark_read(session: Session, user: User, public_id: str) -> bool:

@@ -3,9 +3,10 @@
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
+from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_compact_decimal, format_decimal
 from babel.units import format_unit
 from markupsafe import Markup
@@ -44,24 +45,27 @@ def seconds(number: int) -> str:
 
 def short(at: datetime) -> str:
     """A time as short as it can be told from this moment."""
-    here, today = at.astimezone(zone()), now().astimezone(zone())
-    if here.date() == today.date():
-        return format_time(here, "HH:mm", locale=babel_locale())
-    if here.year == today.year:
-        return _skeleton("MMMd", here.date(), babel_locale())
-    return format_date(here, "medium", locale=babel_locale())
+    here, today = at.astimezone(zone()), now().astimezone(zone()).date()
+    if here.date() == today:
+        return f"{here:%H:%M}"
+    return _short_date(here.date(), here.year == today.year, babel_locale())
 
 
-@lru_cache(1000)
-def _skeleton(skeleton: str, day: date, locale: Locale) -> str:
-    return format_skeleton(skeleton, day, locale=locale)
+@lru_cache(2000)
+def _short_date(day: date, is_this_year: bool, locale: Locale) -> str:
+    return format_skeleton("MMMd", day, locale=locale) if is_this_year else format_date(day, "medium", locale=locale)
 
 
 def full(at: datetime) -> str:
     """Day and time to the second with the zone's name, for tooltips and details."""
-    here = at.astimezone(zone())
-    name = zone().key if f"{here:%Z}" == zone().key else f"{zone().key}, {here:%Z}"
-    return f"{format_datetime(here, 'medium', tzinfo=zone(), locale=babel_locale())} ({name})"
+    return _full(at.replace(microsecond=0), zone(), babel_locale())
+
+
+@lru_cache(5000)
+def _full(at: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    here = at.astimezone(zone)
+    name = zone.key if f"{here:%Z}" == zone.key else f"{zone.key}, {here:%Z}"
+    return f"{format_datetime(here, 'medium', tzinfo=zone, locale=locale)} ({name})"
 
 
 def day(written: str) -> str:

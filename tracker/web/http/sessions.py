@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select, update
 from starlette.requests import Request
@@ -26,6 +27,15 @@ SEEN_EVERY = timedelta(minutes=1)
 """So exactly it is known who is signed in just now: new customers are shared out among those."""
 
 
+_SIGNED_IN = (
+    select(User, UserSession)
+    .join(UserSession, col(UserSession.user_id) == col(User.id))
+    .where(col(UserSession.token_digest) == bindparam("digest"), col(UserSession.expires_at) > bindparam("now"))
+    .where(col(User.active).is_(True))
+)
+"""Made once: every request asks it."""
+
+
 def session_cookie(context: AppContext) -> str:
     """The cookie's name: where browsers hold it to TLS and this very host, one that no neighbouring host can set (RFC 6265bis)."""
     return f"__Host-{COOKIE}" if context.settings.base_url.startswith("https:") else COOKIE
@@ -42,22 +52,16 @@ def current_user(context: AppContext, request: Request) -> User | None:
     if not token or len(token) > 100:
         return None
     with context.database.reading() as session:
-        user = session.exec(
-            select(User, UserSession)
-            .join(UserSession, col(UserSession.user_id) == col(User.id))
-            .where(
-                UserSession.token_digest == token_digest(token),
-                UserSession.expires_at > now(),
-                col(User.active).is_(True),
-            )
-        ).first()
-    if user is None:
+        row = session.execute(_SIGNED_IN, {"digest": token_digest(token), "now": now()}).first()
+    if row is None:
         return None
-    moved = user[1].address_digest != _network(context, request)
-    request.state.renew = moved or user[1].expires_at < now() + LIFE - RENEW_AFTER
-    if not request.state.renew and user[1].seen_at < now() - SEEN_EVERY:
-        _note_seen(context, user[1])
-    return user[0]
+    user: User
+    user, visit = row
+    moved = visit.address_digest != _network(context, request)
+    request.state.renew = moved or visit.expires_at < now() + LIFE - RENEW_AFTER
+    if not request.state.renew and visit.seen_at < now() - SEEN_EVERY:
+        _note_seen(context, visit)
+    return user
 
 
 def _note_seen(context: AppContext, user_session: UserSession) -> None:

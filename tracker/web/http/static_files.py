@@ -1,7 +1,7 @@
 """Style sheets, scripts and pictures: addressed by what is in them, so that browsers may keep them for a year."""
 
 import hashlib
-from functools import lru_cache
+from functools import cache, lru_cache
 from os import PathLike, stat_result
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -14,8 +14,9 @@ FOLDER = Path(__file__).parent.parent / "static"
 YEAR = "public, max-age=31536000, immutable"
 
 
+@cache
 def static_url(name: str) -> str:
-    """The address of ``static/<name>`` with its content hash."""
+    """The address of ``static/<name>`` with the hash of what it held when it was first asked for."""
     path = FOLDER / name
     return f"/static/{name}?v={_hash(path, path.stat().st_mtime_ns)}"
 

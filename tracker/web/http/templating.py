@@ -108,10 +108,14 @@ def _frame(request: Request) -> _Frame:
     return frame
 
 
-@cache
 def environment() -> Environment:
     """The templates of pages: beside what every template knows, ``language()``, ``static_url()`` and the filters below."""
-    pages = create_environment()
+    return _environment_in(locale.language())
+
+
+@cache
+def _environment_in(language: str) -> Environment:
+    pages = create_environment(language)
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in (
         *("ago", "when", "full", "relative", "count", "compact", "size", "span", "seconds"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -103,22 +103,26 @@ def _row(letter: Letter, work: LetterWork, repeats: Sequence[Letter], repeated: 
     )
 
 
+_Manager, _Answerer = aliased(User), aliased(User)
+_WORK = (
+    select(col(Letter.id), Mailbox, LetterBinding, EnquiryStatus, Customer, Order, _Manager, _Answerer, Message)
+    .join(Mailbox, col(Mailbox.id) == col(Letter.mailbox_id))
+    .outerjoin(LetterBinding, col(LetterBinding.letter_id) == col(Letter.id))
+    .outerjoin(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id))
+    .outerjoin(Customer, col(Customer.id) == col(LetterBinding.customer_id))
+    .outerjoin(Order, col(Order.id) == col(LetterBinding.order_id))
+    .outerjoin(_Manager, col(_Manager.id) == col(EnquiryStatus.manager_id))
+    .outerjoin(_Answerer, col(_Answerer.id) == col(EnquiryStatus.answered_by))
+    .outerjoin(Message, col(Message.id) == col(Letter.in_reply_to_message_id))
+    .where(col(Letter.id).in_(bindparam("letters", expanding=True)))
+)
+"""Made once: to make it takes longer than to run it."""
+
+
 def work_of(session: Session, letters: Sequence[Letter]) -> dict[int, LetterWork]:
     """By the number of the letter; in one statement."""
-    manager, answered_by = aliased(User), aliased(User)
-    query = (
-        select(col(Letter.id), Mailbox, LetterBinding, EnquiryStatus, Customer, Order, manager, answered_by, Message)
-        .join(Mailbox, col(Mailbox.id) == col(Letter.mailbox_id))
-        .outerjoin(LetterBinding, col(LetterBinding.letter_id) == col(Letter.id))
-        .outerjoin(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id))
-        .outerjoin(Customer, col(Customer.id) == col(LetterBinding.customer_id))
-        .outerjoin(Order, col(Order.id) == col(LetterBinding.order_id))
-        .outerjoin(manager, col(manager.id) == col(EnquiryStatus.manager_id))
-        .outerjoin(answered_by, col(answered_by.id) == col(EnquiryStatus.answered_by))
-        .outerjoin(Message, col(Message.id) == col(Letter.in_reply_to_message_id))
-        .where(col(Letter.id).in_([letter.id for letter in letters]))
-    )
-    return {row[0]: LetterWork(*row[1:]) for row in session.execute(query)}
+    rows = session.execute(_WORK, {"letters": [letter.id for letter in letters]})
+    return {row[0]: LetterWork(*row[1:]) for row in rows}
 
 
 def manages_others(session: Session, user: User) -> bool:
@@ -132,17 +136,25 @@ def mailboxes_of(session: Session, user: User) -> Sequence[Mailbox]:
     return sorted(session.scalars(query), key=lambda box: (box.removed_at is not None, box.id or 0))
 
 
-def _repeats(session: Session, ids: Sequence[int | None]) -> dict[int, tuple[list[Letter], int]]:
-    """Of each enquiry the newest :data:`FOLDED` repeats and how many there are; in one statement."""
-    if not ids:
-        return {}
+def _newest_repeats() -> Select[tuple[Letter, int]]:
     original = col(Letter.repeat_of_id)
     newest_first = (col(Letter.received_at).desc(), col(Letter.id).desc())
     place = func.row_number().over(partition_by=original, order_by=newest_first).label("place")
     count = func.count().over(partition_by=original).label("count")
-    ranked = select(col(Letter.id), place, count).where(original.in_(ids), col(Letter.deleted_at).is_(None)).subquery()
+    theirs = (original.in_(bindparam("letters", expanding=True)), col(Letter.deleted_at).is_(None))
+    ranked = select(col(Letter.id), place, count).where(*theirs).subquery()
     query = select(Letter, ranked.c["count"]).join(ranked, ranked.c.id == col(Letter.id))
+    return query.where(ranked.c.place <= FOLDED).order_by(*newest_first)
+
+
+_REPEATS = _newest_repeats()
+
+
+def _repeats(session: Session, ids: Sequence[int | None]) -> dict[int, tuple[list[Letter], int]]:
+    """Of each enquiry the newest :data:`FOLDED` repeats and how many there are; in one statement."""
+    if not ids:
+        return {}
     repeats: dict[int, tuple[list[Letter], int]] = {}
-    for letter, number in session.execute(query.where(ranked.c.place <= FOLDED).order_by(*newest_first)):
+    for letter, number in session.execute(_REPEATS, {"letters": ids}):
         repeats.setdefault(letter.repeat_of_id or 0, ([], number))[0].append(letter)
     return repeats
