@@ -196,6 +196,7 @@ def addresses(context: AppContext) -> list[str]:
         *(
             "/recipients",
             "/recipients?after=reader5",
+            *(f"/recipients?order={order}" for order in ("last", "warmth", "follow_up")),
             "/recipients?q=777",
             f"/recipients?q={to}",
             f"/recipients?q={nowhere}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select, text
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from tracker.locale import N_, _
@@ -113,8 +114,9 @@ class Filter(ListFilter):
         return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
 
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
-        # To one recipient few were written: they are read by that, and not all of one's own in the order of the list.
-        own = col(Message.user_id) + 0 if self.recipient else col(Message.user_id)
+        # To one recipient, and in one conversation, few were written: they are read by that, and not all of one's own in the
+        # order of the list.
+        own = col(Message.user_id) + 0 if self.recipient or self.thread else col(Message.user_id)
         conditions = (
             finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
             if self.q
@@ -128,7 +130,7 @@ class Filter(ListFilter):
         if self.recipient:
             conditions.append(_to_recipient(self.recipient))
         if self.thread:
-            conditions.append(col(Message.thread) == self.thread)
+            conditions.append(_of_thread(self.thread, user))
         return conditions + self.period(Message.listed_at, user)
 
 
@@ -190,6 +192,12 @@ def _from_account(account: str, user: User) -> ColumnElement[bool]:
     named = or_(col(Account.public_id) == account, col(Account.address).in_([account, account.lower()]))
     own = select(col(Account.id)).where(col(Account.user_id) == user.id, named)
     return col(Message.account_id).in_(own)
+
+
+def _of_thread(thread: str, user: User) -> ColumnElement[bool]:
+    message = aliased(Message)
+    of_thread = select(col(message.id)).where(col(message.user_id) == user.id, col(message.thread) == thread)
+    return col(Message.id).in_(of_thread)
 
 
 def _to_recipient(recipient: str) -> ColumnElement[bool]:

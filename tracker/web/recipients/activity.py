@@ -72,7 +72,7 @@ def _signs(user: User, people: Collection[int], since: datetime) -> Select[Any, 
         .join(Message, col(Message.id) == col(Delivery.message_id))
         .where(
             col(Delivery.recipient_id).in_(people),
-            col(Message.user_id) == user.id,
+            col(Message.user_id) + 0 == user.id,
             ~col(Delivery.frozen),
             col(Event.counted),
             col(Event.kind).in_(("open", "click", "reply")),
@@ -94,7 +94,7 @@ def _copies(user: User, people: Collection[int], moment: datetime) -> Select[Any
             func.min(col(Message.follow_up_at)).filter(waits).label("follow_up"),
         )
         .join(Message, col(Message.id) == col(Delivery.message_id))
-        .where(col(Delivery.recipient_id).in_(people), col(Message.user_id) == user.id, ~col(Delivery.frozen))
+        .where(col(Delivery.recipient_id).in_(people), col(Message.user_id) + 0 == user.id, ~col(Delivery.frozen))
         .group_by(col(Delivery.recipient_id))
     )
 
