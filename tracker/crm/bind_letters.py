@@ -8,9 +8,8 @@ One transaction: the caller's.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, update
 from sqlmodel import Session, col, select
 
 from tracker.crm.assignment import Assigner
@@ -21,10 +20,19 @@ from tracker.models import Category, Customer, EnquiryStatus, Letter, Mailbox, O
 from tracker.models.counting.bulk import append_rows
 from tracker.models.counting.tables import ENQUIRY_STATUS, LETTER_BINDING
 from tracker.notifications.notify import add_notice
-from tracker.runtime.database import now
+from tracker.runtime.database import UtcDateTime, now
 
 _BOUND_CATEGORIES = (Category.HUMAN, Category.AUTO_REPLY)
 _TRIES = 3
+# Statements are made once: making one costs more than running it.
+_REPEATED = update(ENQUIRY_STATUS).where(ENQUIRY_STATUS.c.letter_id == bindparam("enquiry"))
+_AT = bindparam("at", type_=UtcDateTime())
+_WAITS = _REPEATED.where(
+    ENQUIRY_STATUS.c.last_answer_at.is_(None) | (ENQUIRY_STATUS.c.last_answer_at < _AT)
+).values(waiting_since=func.coalesce(ENQUIRY_STATUS.c.waiting_since, _AT), version=ENQUIRY_STATUS.c.version + 1)
+_IS_OPEN = _REPEATED.where(ENQUIRY_STATUS.c.done_at.is_(None) | (ENQUIRY_STATUS.c.done_at < _AT)).values(
+    done_at=None, snoozed_until=None
+)
 
 
 @dataclass(frozen=True)
@@ -212,18 +220,12 @@ def open_enquiries_of(session: Session, letters: Sequence[int]) -> None:
 
 def _wake_enquiries(session: Session, bound: Sequence[BoundLetter]) -> None:
     """The sender wrote again: the enquiry waits for an answer again, and is neither snoozed nor done any more."""
-    for bound_letter in bound:
-        _wake(session, bound_letter.letter.repeat_of_id or 0, bound_letter.letter.received_at)
-
-
-def _wake(session: Session, enquiry: int, at: datetime) -> None:
-    same = (col(EnquiryStatus.letter_id) == enquiry,)
-    unanswered = col(EnquiryStatus.last_answer_at).is_(None) | (col(EnquiryStatus.last_answer_at) < at)
-    waits = update(EnquiryStatus).where(*same, unanswered)
-    since = func.coalesce(col(EnquiryStatus.waiting_since), at)
-    session.execute(waits.values(waiting_since=since, version=EnquiryStatus.version + 1))
-    is_later = col(EnquiryStatus.done_at).is_(None) | (col(EnquiryStatus.done_at) < at)
-    session.execute(update(EnquiryStatus).where(*same, is_later).values(done_at=None, snoozed_until=None))
+    repeats = [
+        {"enquiry": bound_letter.letter.repeat_of_id, "at": bound_letter.letter.received_at} for bound_letter in bound
+    ]
+    if repeats:
+        session.connection().execute(_WAITS, repeats)
+        session.connection().execute(_IS_OPEN, repeats)
 
 
 def _add_notices(session: Session, mailbox: Mailbox, bound: Sequence[BoundLetter]) -> None:

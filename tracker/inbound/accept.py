@@ -79,12 +79,12 @@ def accept_all(
             else:
                 arrived.append(understood)
         done.append(became_of_it)
-    stored = iter(_stored(session, context, mailbox, arrived))
+    stored = iter(_stored(session, context, mailbox, arrived, rules))
     return [letter or next(stored) for letter in done]
 
 
 def _stored(
-    session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[ReceivedLetter]
+    session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[ReceivedLetter], rules: OwnAddresses
 ) -> list[Accepted]:
     """Letters that were understood: their rows, and everything that new ones change."""
     if not arrived:
@@ -97,7 +97,7 @@ def _stored(
     keep_places(session, lying)
     new = [(letter, arrival) for (letter, is_new), arrival in zip(made, arrived, strict=True) if is_new]
     store_letters(session, new)
-    _follow(session, context, mailbox, new)
+    _follow(session, context, mailbox, new, rules)
     announce(session, mailbox.user_id, "letter", *(letter.public_id for letter, _ in new))
     return [Accepted("new", letter.id, touch=True) if is_new else _known(letter) for letter, is_new in made]
 
@@ -177,7 +177,11 @@ def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: ParsedLetter)
 
 
 def _follow(
-    session: Session, context: AppContext, mailbox: Mailbox, new: Sequence[tuple[Letter, ReceivedLetter]]
+    session: Session,
+    context: AppContext,
+    mailbox: Mailbox,
+    new: Sequence[tuple[Letter, ReceivedLetter]],
+    rules: OwnAddresses,
 ) -> None:
     """What new letters mean for our messages, for the count, and for people."""
     looping = loops(session, [letter for letter, _ in new])
@@ -191,7 +195,7 @@ def _follow(
     bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
     note_copies(session, mailbox, [letter for letter, _ in new if _is_from_us(session, letter)])
     written = [(letter, arrived.parsed.fields) for letter, arrived in new if letter.category == Category.HUMAN]
-    attribute_letters(session, own_addresses_of_rules(session, mailbox.user_id), written)
+    attribute_letters(session, rules, written)
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         _emit(session, letter)

@@ -4,28 +4,18 @@ import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Integer, String, bindparam, column, func, select, values
 from sqlmodel import Session
 
 from tracker.inbound.fetch.fetched_letter import FetchedLetter
 from tracker.models import Letter, Mailbox, MailboxProblem
 from tracker.models.counting.tables import LETTER
 from tracker.notifications.notify import add_notice
+from tracker.runtime.database import UtcDateTime
 
 LOOP_LETTERS = 20
 LOOP_WITHIN = timedelta(minutes=120)
-_LATELY = select(func.count()).select_from(
-    select(LETTER.c.id)
-    .where(
-        LETTER.c.user_id == bindparam("person"),
-        LETTER.c.sender == bindparam("sender"),
-        LETTER.c.received_at > bindparam("since"),
-        LETTER.c.received_at <= bindparam("until"),
-        LETTER.c.id <= bindparam("letter"),  # those that share its load and come after it are not there yet
-    )
-    .limit(LOOP_LETTERS + 1)
-    .subquery()
-)
+_ASKED = (column("id", Integer), column("sender", String), column("since", UtcDateTime), column("until", UtcDateTime))
 _ONE = LETTER.alias("one")
 _AROUND = (
     select(LETTER.c.id)
@@ -52,7 +42,7 @@ def loops(session: Session, letters: Sequence[Letter]) -> set[int]:
     if len(named) > 1:
         busy = _busy(session, named)
         named = [letter for letter in named if letter.sender in busy]
-    return {letter.id or 0 for letter in named if _is_loop(session, letter)}
+    return _looping(session, named) if named else set()
 
 
 def _busy(session: Session, letters: Sequence[Letter]) -> set[str]:
@@ -64,11 +54,25 @@ def _busy(session: Session, letters: Sequence[Letter]) -> set[str]:
     return set(session.connection().execute(_BUSY, facts).scalars())
 
 
-def _is_loop(session: Session, letter: Letter) -> bool:
-    since = letter.received_at - LOOP_WITHIN
-    span = {"since": since, "until": letter.received_at}
-    facts = {"person": letter.user_id, "sender": letter.sender, "letter": letter.id, **span}
-    return int(session.connection().execute(_LATELY, facts).scalar_one()) > LOOP_LETTERS
+def _looping(session: Session, letters: Sequence[Letter]) -> set[int]:
+    """One question, however many letters."""
+    spans = [(letter.id, letter.sender, letter.received_at - LOOP_WITHIN, letter.received_at) for letter in letters]
+    asked = values(*_ASKED, name="spans").data(spans).cte("asked")
+    lately = (
+        select(LETTER.c.id)
+        .where(
+            LETTER.c.user_id == letters[0].user_id,
+            LETTER.c.sender == asked.c.sender,
+            LETTER.c.received_at > asked.c.since,
+            LETTER.c.received_at <= asked.c.until,
+            LETTER.c.id <= asked.c.id,  # those that share its load and come after it are not there yet
+        )
+        .limit(LOOP_LETTERS + 1)
+        .correlate(asked)
+        .subquery()
+    )
+    count = select(func.count()).select_from(lately).scalar_subquery()
+    return set(session.connection().execute(select(asked.c.id).where(count > LOOP_LETTERS)).scalars())
 
 
 def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, announced: bool) -> None:

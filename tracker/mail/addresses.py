@@ -17,6 +17,12 @@ MAX_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 253
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_PLAIN_ATEXT = _ATEXT.replace(r"\u0080-\U0010ffff", "")
+_PLAIN = re.compile(
+    rf"({_PLAIN_ATEXT}(?:\.{_PLAIN_ATEXT})*)@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\.)+"
+    r"(?![0-9]+\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)"
+)
+"""Nearly every address: asked in one go."""
 _QUOTED = re.compile(r'(?<!\\)"(?:[^"\\]|\\.)*+"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
@@ -27,6 +33,8 @@ _LONGEST_FIELD = 200_000
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _LIKE_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]{1,64}@[^\s<>()\[\],;:\"]{1,255}")
 _WRITTEN = re.compile(r"[^\s@<>()\[\],;:\"\\\x00-\x20\x7f]{1,64}@[\w.-]{1,253}")
+_MORE_THAN_NAME = re.compile(r"[@<>]|=\?")
+_NO_LETTERS = re.compile(r"[\s\u200b-\u200f\ufeff]")
 _ROUTE = re.compile(r"^@[^:]*:")
 _COMMENT = re.compile(r"(?<!\\)\(((?:[^()\\]|\\.)*+)\)")
 
@@ -60,11 +68,12 @@ def normalise(text: str) -> str:
     Raises :class:`AddressError`.
     """
     address = text.strip()
+    if normal := _plain(address):
+        return normal
     if not address:
         raise AddressError("empty", LocalizedText("The address is empty."))
     local, at, domain = address.rpartition("@")
-    plain = address.isascii() and address.isprintable()  # nearly all of them, and asked in one go
-    unfit = not plain and any(_is_unfit(c) for c in address if c != " ")
+    unfit = any(_is_unfit(c) for c in address if c != " ")
     if unfit or (" " in address and not _QUOTED.fullmatch(local)):
         raise AddressError(
             "space", LocalizedText("“%(address)s” holds a space or a control character.", address=_show(address))
@@ -88,6 +97,12 @@ def normalise(text: str) -> str:
             LocalizedText("“%(address)s” is longer than %(most)s characters.", address=_show(address), most=MAX_LENGTH),
         )
     return normal
+
+
+def _plain(address: str) -> str:
+    """The normal form of an address of ASCII alone without quotes; empty where closer looks are needed."""
+    plain = _PLAIN.fullmatch(address) if len(address) <= MAX_LENGTH else None
+    return f"{plain[1]}@{plain[2].lower()}" if plain and len(plain[1]) <= MAX_LOCAL else ""
 
 
 def _is_unfit(character: str) -> bool:
@@ -208,7 +223,7 @@ def read_field(value: str, *, received: bool = False) -> AddressField:
         if several := _without_comma(piece, usable):
             mailboxes += several
             continue
-        if received and not re.search(r"[@<>]|=\?", piece):
+        if received and not _MORE_THAN_NAME.search(piece):
             names.append(piece)
             continue
         mailbox, code = _mailbox_in(piece, usable)
@@ -228,18 +243,19 @@ def _with_name_before(mailbox: Address, names: list[str], piece: str) -> Address
 def _without_comma(piece: str, usable: Callable[[str], str]) -> list[Address]:
     """Addresses that stand side by side, and nothing else."""
     words = piece[:2000].split() if "<" not in piece else []
-    mailboxes = [Address(address) for word in words if (address := usable(word))]
-    return mailboxes if len(words) > 1 and len(mailboxes) == len(words) else []
+    mailboxes = [Address(address) for word in words if (address := usable(word))] if len(words) > 1 else []
+    return mailboxes if len(mailboxes) == len(words) else []
 
 
 def _mailbox_in(piece: str, usable: Callable[[str], str]) -> tuple[Address | None, str]:
-    brackets = list(_BRACKETED.finditer(_QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece)))
+    unquoted = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece) if '"' in piece else piece
+    brackets = list(_BRACKETED.finditer(unquoted))
     for bracket in reversed(brackets):
         address = usable(piece[bracket.start() + 1 : bracket.end() - 1])
         if address:
             return Address(address, _decoded_name(piece[: bracket.start()])), ""
     plain = _COMMENT.sub("", piece).strip()
-    if not brackets and not re.search(r"\s", plain) and (address := usable(plain)):
+    if not brackets and len(plain.split()) < 2 and (address := usable(plain)):
         comment = _COMMENT.search(piece)
         return Address(address, _decoded_name(comment[1]) if comment else ""), ""
     return _by_pattern(piece, usable)
@@ -255,6 +271,8 @@ def _by_pattern(piece: str, usable: Callable[[str], str]) -> tuple[Address | Non
 
 
 def _usable(text: str) -> str:
+    if not text.startswith("'") and (normal := _plain(text)):
+        return normal
     try:
         return normalise(_bare(text))
     except (AddressError, UnicodeError, ValueError):
@@ -268,7 +286,7 @@ def _received(text: str) -> str:
 def _bare(text: str) -> str:
     text = text if '"' in text else _COMMENT.sub("", text)
     text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
-    return re.sub(r"[\s\u200b-\u200f\ufeff]", "", text)
+    return _NO_LETTERS.sub("", text)
 
 
 def _as_written(text: str) -> str:
@@ -298,8 +316,8 @@ def _decoded_name(written: str) -> str:
 def _pieces(text: str, dividers: str) -> Iterator[str]:
     """What stands between dividers outside quotes, comments and brackets; blank pieces and names of groups are left out."""
     begin, in_angle, last_angle = 0, False, text.rfind(">")
-    characters = _unquoted(text) if any(divider in text for divider in dividers) else ()
-    for index, character in chain(characters, [(len(text), "")]):
+    divided = any(divider in text for divider in dividers)
+    for index, character in chain(_unquoted(text) if divided else (), [(len(text), "")]):
         in_angle = (character == "<" and index < last_angle) or (in_angle and character != ">")
         if index == len(text) or (character in dividers and (not in_angle or character in "\r\n")):
             piece = _GROUP.sub("", text[begin:index].strip()).strip()

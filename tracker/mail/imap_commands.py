@@ -53,12 +53,13 @@ def fetch(
     which = ",".join(map(str, numbers)).encode()
     names = ["UID", *(item for item in items if item != "UID")]
     lines = client._raw_command_untagged(b"FETCH", [which, f"({' '.join(names)})".encode()], uid=by_uid) or []
+    asked = frozenset(numbers)
     answers: dict[int, dict[bytes, Value]] = {}
     for answer in fetch_answers(lines):
         number = answer.get(b"UID" if by_uid else b"SEQ")
         if number is None and by_uid and len(numbers) == 1 and body_of(answer) is not None:
             number = numbers[0]  # who was asked for one letter need not say which
-        if isinstance(number, int) and number in numbers:
+        if isinstance(number, int) and number in asked:
             answers.setdefault(number, {}).update(answer)
     return answers
 

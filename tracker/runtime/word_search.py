@@ -19,6 +19,11 @@ _SHORTEST_STEM = 4
 _WORD = re.compile(r"[^\W_]+")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
 """Scripts that are written without spaces: each sign is a word."""
+_EACH_WIDE = re.compile(f"({_WIDE.pattern})")
+_WIDE_BEGIN = bytes(range(0xE3, 0xF0))
+_ACCENTED = re.compile("[\u00c0-\u036f\u1e00-\u1eff]")
+_ACCENTED_BEGIN = bytes([*range(0xC3, 0xCE), 0xE1])
+_ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _CYRILLIC = re.compile(r"[а-яіїєґў]+")
 _A_LABEL = re.compile(r"\bxn--[a-z0-9-]+", re.IGNORECASE)
 _DOMAIN_DOT = re.compile(r"[\u3002\uff0e\uff61]")
@@ -139,23 +144,27 @@ def variants(word: str) -> frozenset[str]:
 
 
 def _words(text: str) -> Iterator[str]:
-    folded = _folded(text)
-    for word in dict.fromkeys(_WORD.findall(folded)):
-        if not folded.isascii() and _WIDE.search(word):
-            yield from (part for part in re.split(f"({_WIDE.pattern})", word) if part)
+    if text.isascii():
+        words, may_be_wide = text.translate(_ASCII).split(), False
+    else:
+        folded = _folded(text)
+        words, may_be_wide = _WORD.findall(folded), _may_hold(folded, _WIDE_BEGIN)
+    for word in dict.fromkeys(words):
+        if may_be_wide and _WIDE.search(word):
+            yield from (part for part in _EACH_WIDE.split(word) if part)
         else:
             yield word[:LONGEST]
 
 
 def _folded(text: str) -> str:
-    if text.isascii():
-        return text.lower()
     text = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
-    return (
-        _without_accents(text)
-        if any("\u00c0" <= sign <= "\u036f" or "\u1e00" <= sign <= "\u1eff" for sign in text)
-        else text
-    )
+    return _without_accents(text) if _may_hold(text, _ACCENTED_BEGIN) and _ACCENTED.search(text) else text
+
+
+def _may_hold(text: str, begins: bytes) -> bool:
+    """Whether octets of UTF-8 stand in it by which some characters begin: many times faster than to look for these."""
+    octets = text.encode("utf-8", "surrogatepass")
+    return len(octets.translate(None, begins)) < len(octets)
 
 
 def _without_accents(text: str) -> str:

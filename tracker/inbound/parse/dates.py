@@ -8,6 +8,7 @@ from email.utils import parsedate_tz
 
 _PLAUSIBLE = timedelta(days=7)
 _AHEAD = timedelta(minutes=5)
+_MOST_AHEAD = timedelta(hours=14)
 _OLD = timedelta(days=7)
 _NAMES_BY_HOURS = {
     -8: "PST",
@@ -39,6 +40,11 @@ _ZONE = re.compile(
 _ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)[T ]+(\d{1,2}:\d\d(?::\d\d)?)(?:[.,]\d+)?\s*(.*)", re.IGNORECASE)
 _DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4}),?\s+(\d{1,2}:\d\d(?::\d\d)?)\s*(.*)")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_USUAL = re.compile(
+    rf"(?:[A-Z][a-z]{{2}}, )?(\d{{1,2}}) ({'|'.join(_MONTHS)}) (\d{{4}}) ([01]\d|2[0-3]):([0-5]\d):([0-5]\d) ([+-])(\d\d)([0-5]\d)",
+    re.ASCII,
+)
+"""As nearly every program writes it."""
 _NAMED = re.compile(
     r"\b(\d{1,2})\.?\s+(?:de\s+)?([^\W\d_]{3,12})\.?\s+(?:de\s+)?(\d{4}|1\d\d)\b(?:\s*г\.?)?,?\s*(.*)", re.IGNORECASE
 )
@@ -73,6 +79,8 @@ class Receipt:
 
 def read_date(value: str) -> datetime | None:
     """A Date field in UTC; None for one that is missing or makes no sense. A missing or unknown zone is UTC (RFC 5322 4.3)."""
+    if usual := _USUAL.fullmatch(value):
+        return _read_usual(*usual.groups())
     value = _in_usual_order(value[:200])
     parsed = _parsed(value)
     if parsed is None or parsed[0] < 1980 or _YEAR_NOUGHT.search(value):
@@ -89,6 +97,19 @@ def read_date(value: str) -> datetime | None:
         if not (hour in range(24) or (hour, minute, second) == (24, 0, 0)) or minute > 59 or second > 60:
             return None
         return (midnight + timedelta(hours=hour, minutes=minute, seconds=second)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_usual(
+    day: str, month: str, year: str, hour: str, minute: str, second: str, sign: str, hours: str, minutes: str
+) -> datetime | None:
+    ahead = timedelta(hours=int(hours), minutes=int(minutes))
+    if int(year) < 1980 or ahead > _MOST_AHEAD:
+        return None
+    try:
+        moment = datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        return moment - ahead if sign == "+" else moment + ahead
     except (ValueError, OverflowError):
         return None
 

@@ -3,7 +3,7 @@
 import re
 
 from tracker.inbound.parse.letter import ParsedLetter, content_of, parse
-from tracker.inbound.parse.quotations import begins_older, is_title, names_author
+from tracker.inbound.parse.quotations import begins_older, is_title, lines_of, names_author
 from tracker.inbound.parse.subjects import is_forward_subject
 from tracker.mail.addresses import Address, read_field
 
@@ -23,7 +23,8 @@ def is_forwarded(letter: ParsedLetter) -> bool:
         return True
     if any(name.startswith("resent-") for name, _ in letter.fields):
         return True
-    return any(map(_says_handed_on, letter.text[:_LOOKED_AT].splitlines()))
+    lines, plain = lines_of(letter.text[:_LOOKED_AT])
+    return any(_says_handed_on(line) for line, is_plain in zip(lines, plain, strict=True) if not is_plain)
 
 
 def inner_sender(raw: bytes, letter: ParsedLetter) -> Address | None:

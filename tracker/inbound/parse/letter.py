@@ -6,7 +6,7 @@ Fields are found in the raw bytes and each is decoded by itself, so that one bro
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -94,12 +94,16 @@ class ParsedLetter:
     def sender(self) -> Address | None:
         return self.senders[0] if self.senders else None
 
+    @cached_property
+    def _named(self) -> dict[str, list[str]]:
+        return _by_name(self.fields)
+
     def value(self, name: str) -> str:
         """The first field of that name as written, empty when there is none."""
-        return next((value for field_name, value in self.fields if field_name == name), "")
+        return self.values(name)[0] if name in self._named else ""
 
-    def values(self, name: str) -> list[str]:
-        return [value for field_name, value in self.fields if field_name == name]
+    def values(self, name: str) -> Sequence[str]:
+        return self._named.get(name, ())
 
     @property
     def headers_text(self) -> str:
@@ -118,9 +122,12 @@ def parse(raw: bytes) -> ParsedLetter:
     parts = _parts(root, odd)
     hint = charset_hint(root, parts)
     fields = _fields(root, hint, odd)
+    named = _by_name(fields)
+    if any(len(named.get(name, ())) > 1 for name in _ONCE):
+        odd.append("field_repeated")
     bodies = read_bodies(raw, root, parts, hint)
     odd += ["body_cut"] if bodies.cut else []
-    addresses = {name: _mailboxes(name, fields, odd) for name in ("from", "reply-to", "to", "cc")}
+    addresses = {name: _mailboxes(name, named, odd) for name in ("from", "reply-to", "to", "cc")}
     files = tuple(
         _files(raw, [each for each in parts if each[0] not in bodies.places], hint, shown_ids(bodies.html or ""), odd)
     )
@@ -128,15 +135,15 @@ def parse(raw: bytes) -> ParsedLetter:
         fields=fields,
         content_type=storable(root.content_type),
         parameters={storable(name): storable(value) for name, value in root.parameters.items()},
-        senders=addresses["from"] or _other_senders(fields, addresses["reply-to"]),
+        senders=addresses["from"] or _other_senders(named, addresses["reply-to"]),
         reply_to=addresses["reply-to"],
         to=addresses["to"],
         cc=addresses["cc"],
-        subject=_subject(fields),
-        message_id=next(iter(message_ids(_first(fields, "message-id"))), ""),
-        in_reply_to=_ids(fields, "in-reply-to")[:MOST_REFERENCES],
-        references=_ids(fields, "references")[-MOST_REFERENCES:],
-        sent_at=_sent_at(fields, odd),
+        subject=decoded(_first(named, "subject")[:20_000])[:2_000],
+        message_id=next(iter(message_ids(_first(named, "message-id"))), ""),
+        in_reply_to=_ids(named.get("in-reply-to", ()))[:MOST_REFERENCES],
+        references=_ids(named.get("references", ()))[-MOST_REFERENCES:],
+        sent_at=_sent_at(_first(named, "date").strip(), odd),
         text=bodies.text or (text_from_html(bodies.html)[:MOST_TEXT] if bodies.html else ""),
         html=bodies.html,
         files=files,
@@ -158,10 +165,10 @@ def _unread_digest(raw: bytes, root: Part, odd: Sequence[str], *, is_empty: bool
     return hashlib.sha256(raw[root.header_end :].strip()).hexdigest()
 
 
-def _other_senders(fields: Sequence[tuple[str, str]], reply_to: tuple[Address, ...]) -> tuple[Address, ...]:
+def _other_senders(named: Mapping[str, Sequence[str]], reply_to: tuple[Address, ...]) -> tuple[Address, ...]:
     """Who wrote where From names nobody: Sender, Reply-To, the return path."""
     for name in ("sender", "", "return-path"):
-        senders = _mailboxes(name, fields, []) if name else reply_to
+        senders = _mailboxes(name, named, []) if name else reply_to
         if senders:
             return senders[:1]
     return ()
@@ -180,9 +187,9 @@ def message_ids(value: str) -> list[str]:
     return [id_ if len(id_) <= LONGEST_ID else hashlib.sha256(id_.encode()).hexdigest() for id_ in ids if id_]
 
 
-def _ids(fields: Sequence[tuple[str, str]], name: str) -> tuple[str, ...]:
-    """Of all fields of that name, each once."""
-    return tuple(dict.fromkeys(id_ for field, value in fields if field == name for id_ in message_ids(value)))
+def _ids(values: Sequence[str]) -> tuple[str, ...]:
+    """Of all fields of a name, each once."""
+    return tuple(dict.fromkeys(id_ for value in values for id_ in message_ids(value)))
 
 
 def _feedback_type(raw: bytes, parts: Sequence[tuple[str, Part]]) -> str:
@@ -208,22 +215,27 @@ def _fields(root: Part, hint: str, odd: list[str]) -> tuple[tuple[str, str], ...
         value = each.value[: min(_LONGEST_VALUE, room)]
         room = max(0, room - len(value) - len(each.name))
         fields.append((each.name[:200], without_raw_octets(value, hint).replace("\0", "")))
-    names = [name for name, _ in fields]
-    if any(names.count(name) > 1 for name in _ONCE):
-        odd.append("field_repeated")
     return tuple(fields)
 
 
-def _first(fields: Sequence[tuple[str, str]], name: str) -> str:
-    return next((value for field_name, value in fields if field_name == name), "")
+def _by_name(fields: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values of the fields of each name, in their order."""
+    named: dict[str, list[str]] = {}
+    for name, value in fields:
+        named.setdefault(name, []).append(value)
+    return named
 
 
-def _mailboxes(name: str, fields: Sequence[tuple[str, str]], odd: list[str]) -> tuple[Address, ...]:
+def _first(named: Mapping[str, Sequence[str]], name: str) -> str:
+    return named[name][0] if name in named else ""
+
+
+def _mailboxes(name: str, named: Mapping[str, Sequence[str]], odd: list[str]) -> tuple[Address, ...]:
     """From is the first field of its name alone; recipients may stand in several."""
-    values = [value for field_name, value in fields if field_name == name]
-    if name in ("from", "reply-to", "sender", "return-path"):
-        values = values[:1]
-    address_fields = [_read_field(value) for value in values[:20]]
+    if name not in named:
+        return ()
+    only_one = name in ("from", "reply-to", "sender", "return-path")
+    address_fields = [_read_field(value) for value in named[name][: 1 if only_one else 20]]
     odd.extend(f"{name}_{code}".replace("-", "_") for address_field in address_fields for code in address_field.odd)
     return tuple(_unique(address_fields))
 
@@ -244,12 +256,7 @@ def _unique(address_fields: Sequence[AddressField]) -> Iterator[Address]:
             yield mailbox
 
 
-def _subject(fields: Sequence[tuple[str, str]]) -> str:
-    return decoded(_first(fields, "subject")[:20_000])[:2_000]
-
-
-def _sent_at(fields: Sequence[tuple[str, str]], odd: list[str]) -> datetime | None:
-    written = _first(fields, "date").strip()
+def _sent_at(written: str, odd: list[str]) -> datetime | None:
     said = decoded(written[:200])
     moment = read_date(said) if written else None
     if moment is not None and names_unknown_zone(said):

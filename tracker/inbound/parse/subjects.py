@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _TAG = (
     r"[\[({*]{1,3}\s*(?:ext(?:ern(?:al|e|o|í)?)?|external (?:e-?mail|sender|mail)|caution|warning|внешн\w*|(?:suspected )?spam\??)"
@@ -23,8 +24,10 @@ _FORWARDS = re.compile(rf"\s*(?:{_FORWARD}){_NUMBER}\.?\s*:", re.IGNORECASE)
 _TAGS = re.compile(rf"\s*{_TAG}\s*", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _LONGEST = 1000
+_LIST_TAG = re.compile(r"^\[[^\]]{1,40}\]\s*")
 
 
+@lru_cache(64)  # one letter asks for its own again and again
 def plain_subject(subject: str) -> str:
     """Composed, with common forms of wide letters and punctuation, without the tags that gateways put before it."""
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", subject[:_LONGEST]))
@@ -47,5 +50,5 @@ def is_reply_subject(subject: str) -> bool:
 
 def is_forward_subject(subject: str) -> bool:
     plain = plain_subject(subject)
-    plain = re.sub(r"^\[[^\]]{1,40}\]\s*", "", plain)
+    plain = _LIST_TAG.sub("", plain)
     return bool(_FORWARDS.match(plain))

@@ -9,6 +9,7 @@ _FIELD = re.compile(rb"(?P<name>[!-9;-~]+)[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]
 _LINE = re.compile(rb"[^\n]*(?:\n|\Z)")
 _SECTION_END = re.compile(rb"\n(?=\r*\n)")
 _EMPTY_LINE = re.compile(rb"\r*\n")
+_FOLD = re.compile(rb"(?<!\r)\r*\n(?=[ \t])")
 _NAME = re.compile(r"[!-9;-~]+")
 _IN_BRACKETS = re.compile(r"<\s*(https?:[^<>]*)>", re.IGNORECASE)
 _FOLD_AT = 76
@@ -48,9 +49,11 @@ def fields(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Field
             line = _LINE.match(raw, start, end)
             start = line.end() if line and line.end() > start else end
             continue
-        value = re.sub(rb"(?<!\r)\r*\n(?=[ \t])", b"", match["value"]).strip()
-        yield Field(match["name"].decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, match.end())
-        start = match.end()
+        name, value = match.groups()
+        value = (_FOLD.sub(b"", value) if b"\n" in value else value).strip()
+        after = match.end()
+        yield Field(name.decode("ascii").lower(), value.decode("utf-8", "surrogateescape"), start, after)
+        start = after
 
 
 def first(header_fields: list[Field], name: str) -> Field | None:

@@ -83,6 +83,8 @@ def wide_codec(body: bytes, is_labelled: bool) -> str | None:
     for mark, codec in _MARKS:
         if octets.startswith(mark):
             return codec
+    if b"\0" not in octets:
+        return None
     zeros = [octets[at::4].count(0) for at in range(4)]
     quarter = len(octets) // 4
     if quarter in (min(zeros[2:]), min(zeros[:2])) and quarter:

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from tracker.mail.mime.fields import Field, body_start, fields, first, section_end
+from tracker.mail.mime.fields import Field, body_start, fields, section_end
 
 MAX_DEPTH = 100
 """Multiparts inside each other beyond this are taken as opaque."""
@@ -42,9 +42,11 @@ class Part:
     """One form of the body among others (RFC 2046 section 5.1.4)."""
 
     def header(self, name: str) -> str:
-        """The unfolded value of the first field of that name, empty when there is none."""
-        field = first(self.fields, name)
-        return field.value if field else ""
+        """The unfolded value of the first field of that name (in lower case), empty when there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field.value
+        return ""
 
     @property
     def multipart(self) -> bool:
@@ -124,7 +126,9 @@ def split_value(value: str) -> tuple[str, dict[str, str]]:
 
     RFC 2231 continuations and character sets are put together.
     """
-    head, _, _ = value.partition(";")
+    head, semicolon, _ = value.partition(";")
+    if not semicolon and "=" not in head:
+        return head.strip().lower(), {}
     if "=" in head:
         head, value = _without_semicolon(head, value)
     pieces: dict[str, list[_Piece]] = {}

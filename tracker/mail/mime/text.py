@@ -51,6 +51,8 @@ _MULTIBYTE = frozenset(
 )
 _BEGIN = re.compile(r"=\?([^?*\s]{0,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?")
 _END = re.compile(r"\?=(?![0-9A-Fa-f]{2})")
+_READ_AS_ASCII = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1251", "windows-1252", "koi8-r"})
+"""The usual charsets in which octets of ASCII are nothing else."""
 _CONTROLS = {**dict.fromkeys(range(32), " "), 0x7F: " "}
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _LOOKED_AT = 64 * 1024
@@ -58,7 +60,8 @@ _LOOKED_AT = 64 * 1024
 
 def storable(text: str) -> str:
     """The text without what a database cannot hold: NUL and halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def readable(octets: bytes, label: str = "") -> str:
@@ -77,6 +80,8 @@ def _codec(octets: bytes, label: str) -> str:
         return wide
     if is_wide and not _CONTROL.search(octets) and (is_utf_8(octets) or b" " in octets or b"\n" in octets):
         return guessed(octets)  # blanks of UTF-16 have a zero beside them
+    if octets.isascii() and label in _READ_AS_ASCII:
+        return "utf-8"
     codec = codec_of(label if _is_codec(label) else "", octets, guessed) or guessed(octets)
     if octets.isascii() or codec.startswith("utf-16"):
         return codec
@@ -104,7 +109,7 @@ def decoded(value: str) -> str:
     encoded twice is decoded twice.
     """
     text = value if "=?" not in value and value.isascii() else "".join(_pieces(value))
-    if _BEGIN.search(text):
+    if "=?" in text and _BEGIN.search(text):
         text = "".join(_pieces(text))
     return storable(" ".join(text.translate(_CONTROLS).split()))
 
