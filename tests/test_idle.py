@@ -14,7 +14,7 @@ from tests.servers import SmtpSink, wait_until
 from tests.servers.nasty import nasty_imap
 from tracker.runtime.context import AppContext
 from tracker.web.notifications.feed import Broadcaster, Listener
-from tracker.worker import Worker
+from tracker.worker import ONCE, Worker, tasks
 
 SECONDS = 8.0
 
@@ -70,3 +70,20 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat(
             worker.stop()
     assert counts["writing"] <= 1, "a heartbeat, at most"
     assert counts["reading"] < 40, "looks by the clock are a safety net, seconds apart"
+
+
+def test_no_task_writes_when_it_looks_and_finds_nothing(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
+    """What looks by the clock once a minute or every ten, which the worker above does not live to see; whatever is added to the
+    table is tried."""
+    people.account(people.user(), smtp_sink)
+    wrote = {}
+    for task in tasks(context):
+        if task.wake is None and task.period != ONCE:  # what waits by itself was seen at rest above
+            while task.function(context):
+                pass
+            with counted(context) as counts:
+                task.function(context)
+            wrote[task.what] = counts["writing"]
+    assert {what: count for what, count in wrote.items() if count} == {}

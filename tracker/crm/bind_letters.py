@@ -27,9 +27,9 @@ _TRIES = 3
 # Statements are made once: making one costs more than running it.
 _REPEATED = update(ENQUIRY_STATUS).where(ENQUIRY_STATUS.c.letter_id == bindparam("enquiry"))
 _AT = bindparam("at", type_=UtcDateTime())
-_WAITS = _REPEATED.where(
-    ENQUIRY_STATUS.c.last_answer_at.is_(None) | (ENQUIRY_STATUS.c.last_answer_at < _AT)
-).values(waiting_since=func.coalesce(ENQUIRY_STATUS.c.waiting_since, _AT), version=ENQUIRY_STATUS.c.version + 1)
+_WAITS = _REPEATED.where(ENQUIRY_STATUS.c.last_answer_at.is_(None) | (ENQUIRY_STATUS.c.last_answer_at < _AT)).values(
+    waiting_since=func.coalesce(ENQUIRY_STATUS.c.waiting_since, _AT), version=ENQUIRY_STATUS.c.version + 1
+)
 _IS_OPEN = _REPEATED.where(ENQUIRY_STATUS.c.done_at.is_(None) | (ENQUIRY_STATUS.c.done_at < _AT)).values(
     done_at=None, snoozed_until=None
 )

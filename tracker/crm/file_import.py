@@ -60,10 +60,16 @@ def find_import(session: Session, user: User, public_id: str) -> CustomerImport:
 
 def continue_imports(context: AppContext) -> int:
     """Goes on with the oldest import that nobody works at, for :data:`STRETCH`. Returns how many rows were taken in."""
-    with context.database.session_scope() as session:
+    with context.database.reading() as session:
         waits = col(CustomerImport.finished_at).is_(None) & is_free(LEASE, col(CustomerImport.id), now())
-        first = session.exec(select(CustomerImport).where(waits).order_by(col(CustomerImport.id)).limit(1)).first()
-        lease = context.leases.claim(session, LEASE, first.id) if first else None
+        first = session.exec(select(CustomerImport.id).where(waits).order_by(col(CustomerImport.id)).limit(1)).first()
+    if first is None:
+        return 0
+    with context.database.session_scope() as session:
+        lease = context.leases.claim(session, LEASE, first)
+        if lease is not None and session.get_one(CustomerImport, first).finished_at is not None:
+            context.leases.release(session, lease)  # another worker has just ended it
+            lease = None
     return 0 if lease is None else _Run(context, lease).go_on()
 
 

@@ -21,7 +21,7 @@ from tracker.crm.candidates import is_own_address
 from tracker.inbound.answering import AnsweredMessage, answer_of, answers_ours, note_answer, notice_answered
 from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
-from tracker.inbound.letter_notifications import add_letter_notice, loops, note_problems
+from tracker.inbound.letter_notifications import add_letter_notice, add_loop_notices, loops, note_problems
 from tracker.inbound.own_addresses import is_colleague, own_addresses
 from tracker.inbound.parse.category import Judged, judge
 from tracker.inbound.parse.dates import receipt
@@ -199,9 +199,11 @@ def _follow(
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         _emit(session, letter)
-        if not _is_quiet(letter):
+        if not _is_quiet(letter) and letter.id not in looping:
             is_told = letter.id in notified or (letter.id in bound and bound[letter.id].is_told)
-            add_letter_notice(session, mailbox, letter, loop=letter.id in looping, announced=is_told)
+            add_letter_notice(session, mailbox, letter, announced=is_told)
+    in_a_loop = [letter for letter, _ in new if letter.id in looping and not _is_quiet(letter)]
+    add_loop_notices(session, mailbox, in_a_loop)
 
 
 def _is_from_us(session: Session, letter: Letter) -> bool:

@@ -75,13 +75,19 @@ def _looping(session: Session, letters: Sequence[Letter]) -> set[int]:
     return set(session.connection().execute(select(asked.c.id).where(count > LOOP_LETTERS)).scalars())
 
 
-def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, loop: bool, announced: bool) -> None:
-    """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
-    if loop:
+def add_loop_notices(session: Session, mailbox: Mailbox, looping: Sequence[Letter]) -> None:
+    """A machine that writes in a loop is told once a day, with its first letter."""
+    first: dict[str, Letter] = {}
+    for letter in looping:
         sender = hashlib.sha256(letter.sender.encode()).hexdigest()[:16]
-        subject = f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}"
+        first.setdefault(f"loop:{mailbox.id}:{sender}:{letter.received_at:%Y-%m-%d}", letter)
+    for subject, letter in first.items():
         add_notice(session, "loop", subject, letter.user_id, mailbox.id, letter_id=letter.id)
-    elif letter.counted and mailbox.notify_manager and not (letter.silent or announced):
+
+
+def add_letter_notice(session: Session, mailbox: Mailbox, letter: Letter, *, announced: bool) -> None:
+    """A new enquiry is told to the mailbox's person, once; repeats, first loads and what the bell has told already are not."""
+    if letter.counted and mailbox.notify_manager and not (letter.silent or announced):
         add_notice(session, "letter", f"letter:{letter.id}", letter.user_id, mailbox.id, letter_id=letter.id)
 
 

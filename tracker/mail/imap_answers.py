@@ -30,9 +30,9 @@ class ListedFolder(NamedTuple):
     name: bytes
 
 
-class _Token(NamedTuple):
-    kind: str
-    octets: bytes
+_Token = tuple[str, bytes]
+"""What kind it is, and its octets."""
+_NONE: _Token = ("odd", b"")
 
 
 def fetch_answers(records: Iterable[Record | None]) -> list[dict[bytes, Value]]:
@@ -81,17 +81,17 @@ def _tokens(group: Sequence[Record]) -> Iterator[_Token]:
         for match in _TOKEN.finditer(text):
             kind = match.lastgroup or "odd"
             octets = match[kind]
-            yield _Token(kind, _ESCAPE.sub(rb"\1", octets) if kind == "quoted" else octets)
+            yield kind, _ESCAPE.sub(rb"\1", octets) if kind == "quoted" and b"\\" in octets else octets
         if literal is not None:
-            yield _Token("literal", literal)
+            yield "literal", literal
 
 
 def _fetch_answer(group: Sequence[Record]) -> dict[bytes, Value]:
     tokens = _tokens(group)
-    number = next(tokens, _Token("odd", b""))
-    if not number.octets.isdigit() or next(tokens, _Token("odd", b"")).kind != "open":
+    _, number = next(tokens, _NONE)
+    if not number.isdigit() or next(tokens, _NONE)[0] != "open":
         return {}
-    answer: dict[bytes, Value] = {b"SEQ": _number(number.octets)}
+    answer: dict[bytes, Value] = {b"SEQ": _number(number)}
     values = _values(tokens)
     for name in values:
         if not isinstance(name, bytes):
@@ -105,30 +105,28 @@ def _fetch_answer(group: Sequence[Record]) -> dict[bytes, Value]:
 def _values(tokens: Iterator[_Token]) -> Iterator[Value]:
     """The values up to the bracket that closes the one before them."""
     stack: list[list[Value]] = []
-    for token in tokens:
-        if token.kind == "odd":
+    for kind, octets in tokens:
+        if kind == "odd":
             return  # what follows may stand in quotes, or not
-        if token.kind == "open":
+        if kind == "open":
             stack.append([])
             continue
-        if token.kind == "close":
+        if kind == "close":
             if not stack:
                 return
             value: Value = stack.pop()
         else:
-            value = _value(token)
+            value = _atom(octets) if kind == "atom" else octets
         if stack:
             stack[-1].append(value)
         else:
             yield value
 
 
-def _value(token: _Token) -> Value:
-    if token.kind != "atom":
-        return token.octets
-    if token.octets.upper() == b"NIL":
-        return None
-    return _number(token.octets) if token.octets.isdigit() else token.octets
+def _atom(octets: bytes) -> Value:
+    if octets.isdigit():
+        return _number(octets)
+    return None if octets.upper() == b"NIL" else octets
 
 
 def _number(digits: bytes) -> int:
@@ -137,12 +135,12 @@ def _number(digits: bytes) -> int:
 
 def _listed(group: Sequence[Record]) -> ListedFolder | None:
     tokens = _tokens(group)
-    if next(tokens, _Token("odd", b"")).kind != "open":
+    if next(tokens, _NONE)[0] != "open":
         return None
-    flags = list(takewhile(lambda token: token.kind != "close", tokens))
-    delimiter, *name = list(tokens) or [_Token("odd", b"")]
+    flags = list(takewhile(lambda token: token[0] != "close", tokens))
+    (kind, delimiter), *name = list(tokens) or [_NONE]
     if not name:
         return None
-    words = b" ".join(token.octets for token in name if token.kind not in ("open", "close"))
-    sign = None if delimiter.kind == "atom" and delimiter.octets.upper() == b"NIL" else delimiter.octets
-    return ListedFolder(tuple(token.octets for token in flags if token.kind == "atom"), sign, words)
+    words = b" ".join(octets for part, octets in name if part not in ("open", "close"))
+    sign = None if kind == "atom" and delimiter.upper() == b"NIL" else delimiter
+    return ListedFolder(tuple(octets for part, octets in flags if part == "atom"), sign, words)

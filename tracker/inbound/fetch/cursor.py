@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlmodel import Session, col, delete, select, update
+from sqlalchemy import ColumnElement, bindparam
+from sqlmodel import Session, col, delete, exists, select, update
 
 from tracker.inbound.fetch.imap import Meta
 from tracker.inbound.mailboxes import first_cut_off
@@ -31,11 +33,38 @@ def folder_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFol
     return row
 
 
-def known_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder | None:
-    """The row as :func:`folder_row` would leave it; None when there is something to write."""
-    row = _row(session, mailbox, folder)
-    is_same = row is not None and (row.name, row.delimiter) == (folder.name[:1000], folder.delimiter)
-    return row if is_same else None
+class KnownFolder(NamedTuple):
+    """What is known of a folder before it is read."""
+
+    row: MailboxFolder
+    is_on: bool
+    """Its mailbox is read."""
+    has_retries: bool
+    has_actions: bool
+
+
+def _is_due(folder: Any, due: Any) -> ColumnElement[bool]:
+    return exists().where(col(folder) == col(MailboxFolder.id), col(due) <= bindparam("moment"))
+
+
+_KNOWN = (
+    select(
+        MailboxFolder,
+        col(Mailbox.active) & col(Mailbox.removed_at).is_(None),
+        _is_due(FetchRetry.folder_id, FetchRetry.try_at),
+        _is_due(PendingAction.folder_id, PendingAction.due_at),
+    )
+    .join(Mailbox, col(Mailbox.id) == col(MailboxFolder.mailbox_id))
+    .where(col(MailboxFolder.mailbox_id) == bindparam("mailbox"), col(MailboxFolder.raw_name) == bindparam("raw_name"))
+)
+
+
+def known_folder(session: Session, mailbox_id: int, folder: Folder) -> KnownFolder | None:
+    """The folder with its row as :func:`folder_row` would leave it; None when there is something to write."""
+    asked = {"mailbox": mailbox_id, "raw_name": folder.raw_name[:1000], "moment": now()}
+    known = session.exec(_KNOWN, params=asked).first()
+    is_same = known is not None and (known[0].name, known[0].delimiter) == (folder.name[:1000], folder.delimiter)
+    return KnownFolder(*known) if known is not None and is_same else None
 
 
 def _row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder | None:

@@ -16,10 +16,11 @@ from imapclient import IMAPClient
 from tracker.inbound.fetch import cursor, imap
 from tracker.inbound.fetch.actions import act
 from tracker.inbound.fetch.background_writer import BackgroundWriter
+from tracker.inbound.fetch.cursor import KnownFolder
 from tracker.inbound.fetch.fetched_letter import FetchedLetter, LetterLocation
 from tracker.inbound.fetch.imap import Meta
 from tracker.inbound.fetch.imap_connection import DROPPED, ImapConnection, MailboxRefused
-from tracker.inbound.fetch.letter_importer import LetterImporter
+from tracker.inbound.fetch.letter_importer import ImportStopped, LetterImporter
 from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.parse.header_hash import MOST, header_hash
 from tracker.mail.folders import Folder, folders_of, watched
@@ -97,8 +98,8 @@ class ImapRun:
 
     def _folder(self, folder: Folder) -> None:
         opened = self.connection.open(folder.raw_name)
-        row = self._row(folder)
-        started = now()
+        row, _, has_retries, has_actions = self._known(folder)
+        started, loaded = now(), self.importer.loaded
         if opened.uidvalidity is None:
             self._by_identity(row, opened)
         elif row.uidvalidity is None:
@@ -107,18 +108,24 @@ class ImapRun:
             self._recover(row, opened, opened.uidvalidity)
         else:
             self._news(row, opened)
+            if has_retries:
+                self._again(row, row.uidvalidity or 0)  # after the news, which they must not keep
         assert row.id is not None
         self.importer.good_runs[row.id] = started
-        act(self.context, self.connection, row, self.folders)
+        if has_actions or self.importer.loaded > loaded:
+            act(self.context, self.connection, row, self.folders)
 
-    def _row(self, folder: Folder) -> MailboxFolder:
+    def _known(self, folder: Folder) -> KnownFolder:
         """Nothing is written where nothing is new."""
         with self.context.database.reading() as session:
-            row = cursor.known_row(session, self.importer.wanted(session), folder)
-        if row is None:
+            known = cursor.known_folder(session, self.importer.mailbox_id, folder)
+        if known is None:
             with self.context.database.session_scope() as session:
                 row = cursor.folder_row(session, self.importer.ours(session), folder)
-        return row
+            return KnownFolder(row, is_on=True, has_retries=True, has_actions=True)
+        if self.importer.shutdown.is_requested or not known.is_on:
+            raise ImportStopped  # whether it is still ours alone is asked where something is written
+        return known
 
     def _first(self, row: MailboxFolder, opened: Opened, uidvalidity: int) -> None:
         """The first window; from the first wanted letter on, the cursor takes over, so that a long load can be continued."""
@@ -138,7 +145,6 @@ class ImapRun:
         uids = self.connection.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
         begun_anew = self.mailbox.good_run_at is None  # the first load was interrupted
         self._take(uids, Plan(row, row.uidvalidity, moves=True, silent=begun_anew or len(uids) > MANY))
-        self._again(row, row.uidvalidity)  # after the news, which they must not keep
 
     def _again(self, row: MailboxFolder, uidvalidity: int) -> None:
         """Letters of the retry list whose time has come."""

@@ -163,13 +163,6 @@ class LetterImporter:
             raise ImportStopped
         return mailbox
 
-    def wanted(self, session: Session) -> Mailbox:
-        """The mailbox, while the run has a point. Whether it is still ours alone is asked where something is written."""
-        mailbox = session.get_one(Mailbox, self.mailbox_id)
-        if self.shutdown.is_requested or not mailbox.active or mailbox.removed_at is not None:
-            raise ImportStopped
-        return mailbox
-
     def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
         return not self.shutdown.is_requested and may_go_on(session, self.context, mailbox, self.lease)
 

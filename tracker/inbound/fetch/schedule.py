@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, select, update
@@ -12,6 +13,7 @@ from sqlmodel import Session, col, select, update
 from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.mailboxes import set_state
 from tracker.models import Credential, Mailbox, MailboxState
+from tracker.models.counting.tables import MAILBOX
 from tracker.notifications.notify import add_notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -54,22 +56,18 @@ def claim_due(context: AppContext, resting: Collection[str] = ()) -> Claim | Non
     """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain. None of ``resting``
     hosts."""
     with context.database.reading() as session:
-        if _next_due(session, now(), resting) is None:
-            return None
+        following = _next_due(session, now(), resting)
+    if following is None:
+        return None
     with context.database.session_scope() as session:
-        moment = now()
-        following = _next_due(session, moment, resting)
-        lease = following and context.leases.claim(session, LEASE, following[0])
-        if not following or not lease:
+        lease = context.leases.claim(session, LEASE, following.id)
+        if lease is None:
             return None
-        mailbox, host = session.get_one(Mailbox, following[0]), following[1]
-        start = update(Mailbox).where(col(Mailbox.id) == mailbox.id, col(Mailbox.due_at) <= moment)
-        if session.exec(start.values(sync_wanted=False, run_started_at=moment, run_loaded=0)).rowcount != 1:
+        started = session.connection().execute(_START, {"number": following.id, "moment": now()}).first()
+        if started is None:
             context.leases.release(session, lease)  # another worker has just read it
             return None
-        assert mailbox.id is not None
-        assert mailbox.due_at is not None
-        return Claim(mailbox.id, lease, host, mailbox.due_at, mailbox.state == MailboxState.CHECKING)
+        return Claim(following.id, lease, following.host, started.due_at, started.state == MailboxState.CHECKING)
 
 
 def others_wait(context: AppContext) -> bool:
@@ -89,6 +87,16 @@ _RUNNING = (
     select(Credential.host, Mailbox.user_id, Mailbox.failures)
     .join(Mailbox, col(Credential.id) == col(Mailbox.credential_id))
     .where(lease_is_held(LEASE, col(Mailbox.id), bindparam("moment")))
+)
+_START = (
+    update(MAILBOX)
+    .where(
+        MAILBOX.c.id == bindparam("number"),
+        MAILBOX.c.due_at <= bindparam("moment"),
+        MAILBOX.c.removed_at.is_(None),
+    )
+    .values(sync_wanted=False, run_started_at=bindparam("moment"), run_loaded=0)
+    .returning(MAILBOX.c.due_at, MAILBOX.c.state)
 )
 _FOLLOWING = (
     select(Mailbox.id, Credential.host)
@@ -110,10 +118,15 @@ def being_read(session: Session) -> set[int]:
     return {int(subject) for subject in held_subjects(session, LEASE)}
 
 
-def _next_due(session: Session, moment: datetime, resting: Collection[str] = ()) -> tuple[int, str] | None:
+class _Following(NamedTuple):
+    id: int
+    host: str
+
+
+def _next_due(session: Session, moment: datetime, resting: Collection[str] = ()) -> _Following | None:
     """The mailbox that waits longest with its host, one that its person wants read before all others. A host, a person, and
     mailboxes in trouble have few at once, so that a server that says little takes nobody else's place."""
-    running = session.exec(_RUNNING, params={"moment": moment}).all()
+    running = session.connection().execute(_RUNNING, {"moment": moment}).all()
     hosts = Counter(host for host, _, _ in running)
     people = Counter(user_id for _, user_id, _ in running)
     troubled = sum(failures > 0 for _, _, failures in running)
@@ -123,8 +136,8 @@ def _next_due(session: Session, moment: datetime, resting: Collection[str] = ())
         "people": [person for person, count in people.items() if count >= AT_ONCE_PER_PERSON],
         "failures": 0 if troubled >= TROUBLED_AT_ONCE else _ANY,
     }
-    following = session.exec(_FOLLOWING, params=places).first()
-    return (following[0] or 0, following[1]) if following is not None else None
+    following = session.connection().execute(_FOLLOWING, places).first()
+    return _Following(*following) if following is not None else None
 
 
 def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:

@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Callable
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, update
+from sqlmodel import Session, col, select, update
 
 from tracker.inbound.credentials import server_of
 from tracker.inbound.fetch.check import TROUBLE, check_mailbox, meaning
@@ -30,6 +31,11 @@ TURN_SECONDS = 3 * 60.0
 """How long a run goes on while other mailboxes wait."""
 CUT_SECONDS = 20 * 60.0
 """When the lines of a run are cut, whatever it is waiting for."""
+_WITH_CREDENTIAL = (
+    select(Mailbox, Credential)
+    .outerjoin(Credential, col(Credential.id) == col(Mailbox.credential_id))
+    .where(col(Mailbox.id) == bindparam("number"))
+)
 
 
 def sync_mailbox(context: AppContext, claim: Claim, take: StoreLetters, shutdown: Shutdown | None = None) -> int:
@@ -74,8 +80,7 @@ def _works(context: AppContext, claim: Claim) -> bool:
 def _read(context: AppContext, claim: Claim, importer: LetterImporter) -> tuple[bool, ServerRefusal | None]:
     """Whether the run came to its end, and why it failed if it did."""
     with context.database.reading() as session:
-        mailbox = session.get_one(Mailbox, claim.mailbox_id)
-        credential = session.get(Credential, mailbox.credential_id) if mailbox.credential_id else None
+        mailbox, credential = session.exec(_WITH_CREDENTIAL, params={"number": claim.mailbox_id}).one()
     if credential is None or importer.shutdown.is_requested:
         raise ImportStopped
     server: Server | None = None

@@ -108,7 +108,9 @@ def _read_usual(
     if int(year) < 1980 or ahead > _MOST_AHEAD:
         return None
     try:
-        moment = datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        moment = datetime(
+            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC
+        )
         return moment - ahead if sign == "+" else moment + ahead
     except (ValueError, OverflowError):
         return None

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.mail.addresses import Address
 
+_BLANKS = bytes.maketrans(b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f", b" " * 9)
+
 
 def content_hash(letter: ParsedLetter) -> str:
     """A digest of who, when, what, and the files; of what could not be read, of its octets. Trace fields and what providers add
@@ -43,4 +45,9 @@ def _people(mailboxes: Iterable[Address]) -> str:
 
 
 def _words(text: str) -> str:
-    return " ".join(text.split())
+    if not text.isascii():
+        return " ".join(text.split())
+    plain = text.encode().translate(_BLANKS)
+    while b"  " in plain:
+        plain = plain.replace(b"  ", b" ")
+    return plain.strip().decode()

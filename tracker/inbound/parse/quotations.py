@@ -136,7 +136,9 @@ def lines_of(text: str) -> tuple[Sequence[str], Sequence[bool]]:
     marks = octets.translate(_MAY_MARK).split(b"\n")
     openings = map(_openings().match, [line.lower() for line in lines])
     plain = [
-        opening is None and not (b"-" in mark and (">" in line or _MARK.search(line))) and not (line.isspace() or not line)
+        opening is None
+        and not (b"-" in mark and (">" in line or _MARK.search(line)))
+        and not (line.isspace() or not line)
         for line, mark, opening in zip(lines, marks, openings, strict=False)
     ]
     return lines, plain

@@ -43,10 +43,7 @@ class Part:
 
     def header(self, name: str) -> str:
         """The unfolded value of the first field of that name (in lower case), empty when there is none."""
-        for field in self.fields:
-            if field.name == name:
-                return field.value
-        return ""
+        return next((each.value for each in self.fields if each.name == name), "")
 
     @property
     def multipart(self) -> bool:
