@@ -57,7 +57,7 @@ def test_letters_of_a_first_load_share_transactions(context: AppContext, post: P
     with counted_commits(context) as commits, counted(context) as counts:
         assert post.sync() == LETTERS
     assert len(commits) < LETTERS
-    assert counts["statements"] <= 56, counts  # said once for all of them, though all but one repeat an enquiry
+    assert counts["statements"] <= 64, counts  # said once for all of them, though all but one repeat an enquiry
     assert post.subjects() == ALL
     assert len(post.rows(LetterCopy)) == LETTERS
     (told,) = [notice for notice in post.rows(Notice) if notice.event == "first_load"]
