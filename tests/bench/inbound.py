@@ -91,8 +91,9 @@ def filled(server: Dovecot, letters: int) -> str:
     owner = first.stat()
     for number in range(1, letters):
         path = home / f"{int(time.time())}.M{number}.bench:2,"
+        body = f"This is offer {number}.\r\n{BODY}"
         path.write_bytes(
-            letter(f"Offer {number}", f"Client {number} <client{number % 3000}@client.example>", body=BODY)
+            letter(f"Offer {number}", f"Client {number} <client{number % 3000}@client.example>", body=body)
         )
         shutil.chown(path, owner.st_uid, owner.st_gid)
     return address

@@ -2,7 +2,7 @@
 share a question”); what holds for each letter alone holds all the same."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -19,6 +19,7 @@ from tracker.inbound.accept import accept
 from tracker.inbound.fetch import imap
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.fetch.sync import sync_mailbox
+from tracker.mail.mime.parts import Part, read_parts
 from tracker.models import FetchRetry, LetterCopy, Mailbox, Notice
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -53,11 +54,21 @@ def counted_commits(context: AppContext) -> Iterator[list[int]]:
         event.remove(context.database.engine, "commit", note)
 
 
-def test_letters_of_a_first_load_share_transactions(context: AppContext, post: Post) -> None:
+def test_letters_of_a_first_load_share_transactions(
+    context: AppContext, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[int] = []
+
+    def read(raw: bytes, boundaries: Mapping[int, str] | None = None) -> Part:
+        readings.append(len(raw))
+        return read_parts(raw, boundaries)
+
+    monkeypatch.setattr("tracker.mail.mime.repair.read_parts", read)
     with counted_commits(context) as commits, counted(context) as counts:
         assert post.sync() == LETTERS
     assert len(commits) < LETTERS
     assert counts["statements"] <= 64, counts  # said once for all of them, though all but one repeat an enquiry
+    assert len(readings) == LETTERS, "each is divided into its parts once"
     assert post.subjects() == ALL
     assert len(post.rows(LetterCopy)) == LETTERS
     (told,) = [notice for notice in post.rows(Notice) if notice.event == "first_load"]

@@ -14,13 +14,13 @@ from sqlmodel import Session, col, delete, func, select
 
 from pixel.hits import Hit
 from tracker.engagement.edge_sources import EdgeSource
-from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.process_hits import process_hits
 from tracker.models import DrainBacklog, DrainCursor, Event, QuarantinedHit
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.gc_pause import gc_paused
 from tracker.runtime.lease import HeldLease, Leases, is_free
 
 log = logging.getLogger(__name__)

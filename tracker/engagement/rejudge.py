@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
-from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import RuleSet, rules_of
@@ -16,6 +15,7 @@ from tracker.models.counting.counters import lock_messages
 from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.gc_pause import gc_paused
 
 SLICE = 300
 

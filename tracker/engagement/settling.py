@@ -9,7 +9,6 @@ from sqlmodel import Session, col
 
 from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
-from tracker.engagement.gc_pause import gc_paused
 from tracker.engagement.judging import JudgedHit, Scope, judge_again
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
@@ -20,6 +19,7 @@ from tracker.models.counting.counters import lock_messages
 from tracker.models.counting.tables import EVENT, in_list
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.gc_pause import gc_paused
 
 BATCH = 500
 

@@ -27,7 +27,7 @@ from tracker.inbound.parse.category import Judged, judge
 from tracker.inbound.parse.dates import receipt
 from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse.identity import content_hash, identity
-from tracker.inbound.parse.letter import ParsedLetter, parse
+from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.reports import read_report
 from tracker.inbound.received_letter import ReceivedLetter
 from tracker.inbound.report_effects import note_report
@@ -121,8 +121,7 @@ def _understood(
     session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, rules: OwnAddresses
 ) -> ReceivedLetter | None:
     """The letter with what it is and when it came; None for our own notice, and for what one of us answers to it."""
-    raw = fetched.read()
-    parsed = parse(raw)
+    raw, parsed = fetched.read(), fetched.parsed
     mark = parsed.value(NOTICE_HEADER.lower())
     if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None

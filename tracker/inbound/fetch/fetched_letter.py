@@ -1,8 +1,12 @@
-"""What crosses from the engine, which fetches, to :mod:`tracker.inbound.accept`, which understands. Values only."""
+"""What crosses from the engine, which fetches, to :mod:`tracker.inbound.accept`, which understands. Values only,
+and what they say."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+
+from tracker.inbound.parse.letter import ParsedLetter, parse
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class FetchedLetter:
     """Understanding it failed for the last time, and how: store it with its raw bytes, whatever they are."""
     tags: frozenset[str] = field(default=frozenset())
     """Codes for ``Letter.flags`` that only the engine knows."""
+
+    @cached_property
+    def parsed(self) -> ParsedLetter:
+        """What it says; read once, and where several letters share a transaction, before it begins."""
+        return parse(self.read())
 
     def read(self) -> bytes:
         """All bytes that were loaded."""

@@ -17,6 +17,7 @@ from tracker.models.counting.tables import ENQUIRY_KEY, LETTER, LETTER_COPY
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
+from tracker.runtime.gc_pause import gc_paused
 from tracker.runtime.lease import HeldLease
 from tracker.runtime.localized_text import LocalizedText
 
@@ -27,7 +28,7 @@ StoreLetters = Callable[[Session, AppContext, Mailbox, Sequence[FetchedLetter]],
 RETRY_AFTER = (timedelta(0), timedelta(hours=1), timedelta(hours=24))
 """Pauses before the second try, the third, and every one after that."""
 TRIES = 3
-TOGETHER = 50
+TOGETHER = 100
 TOGETHER_BYTES = 512 * 1024
 """The most letters that share a transaction: how long other writers of an SQLite file wait for it."""
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
@@ -91,7 +92,9 @@ class LetterImporter:
     def _together(self, some: Sequence[FetchedLetter]) -> bool:
         """False when they have to be taken one by one."""
         try:
-            with self.context.database.session_scope() as session:
+            for fetched in some:
+                _ = fetched.parsed  # while nobody waits for the transaction
+            with gc_paused(), self.context.database.session_scope() as session:
                 mailbox = self.ours(session, hold=True)
                 taken = self._accepted(session, mailbox, some)
                 self._move(session, some[-1].place, some[-1].place.uid)

@@ -133,11 +133,11 @@ def lines_of(text: str) -> tuple[Sequence[str], Sequence[bool]]:
     more in it than words. Nearly all are; octets tell it far faster than characters."""
     lines = text.splitlines()
     octets = "\n".join(lines).replace("–", "-").replace("—", "-").replace("：", "-").encode("utf-8", "surrogatepass")
-    marks = octets.translate(_MAY_MARK).split(b"\n")
+    marks = octets.translate(_MAY_MARK).decode("latin-1").split("\n")
     openings = map(_openings().match, [line.lower() for line in lines])
     plain = [
         opening is None
-        and not (b"-" in mark and (">" in line or _MARK.search(line)))
+        and not ("-" in mark and (">" in line or _MARK.search(line)))
         and not (line.isspace() or not line)
         for line, mark, opening in zip(lines, marks, openings, strict=False)
     ]
