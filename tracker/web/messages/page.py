@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import groupby
 
 from sqlalchemy import select as columns
@@ -72,10 +73,16 @@ class MessageView:
     returned: frozenset[int]
     """Deliveries that came back undelivered."""
 
-    @property
+    @cached_property
     def groups(self) -> list[list[Line]]:
         """The lines; those of machines right after one another together, and those that would read the same."""
         return [list(run) for _, run in groupby(self.lines, key=_reads)]
+
+    @property
+    def last_group(self) -> list[Line]:
+        """The last thing that is no machine's, where there is one: what a phone shows of it all."""
+        groups = self.groups
+        return next((group for group in groups if group[0].tone != "machine"), groups[0] if groups else [])
 
     @property
     def newest_letter(self) -> Letter | None:

@@ -35,11 +35,13 @@ function again(part) {
 function replace(part, fresh) {
   const focus = part.contains(document.activeElement) && selectorOf(document.activeElement);
   const open = new Set([...part.querySelectorAll("details[open]")].map(itemOf));
+  const ticked = [...part.querySelectorAll("input[type=checkbox][id]:checked:not([name])")].map((box) => box.id);
   if ("isLonger" in part.dataset) {  // older rows were added to it: change rows in their places
     for (const row of fresh.querySelectorAll("[data-row]"))
       part.querySelector(`[data-row="${CSS.escape(row.dataset.row)}"]`)?.replaceWith(row);
   } else part.replaceChildren(...fresh.childNodes);
   for (const details of part.querySelectorAll("details")) if (open.has(itemOf(details))) details.open = true;
+  for (const id of ticked) if (part.querySelector(`#${id}`)) part.querySelector(`#${id}`).checked = true;
   if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
   part.dispatchEvent(new CustomEvent("inkling:live", { bubbles: true }));
 }
