@@ -6,22 +6,26 @@ Only the reader's own mail is looked at: what a colleague's mail tells of somebo
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import log2
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union
 from sqlmodel import Session, col
 
-from tracker.engagement.warmth import degree, warmth
-from tracker.models import Delivery, Event, Message, User
+from tracker.engagement.warmth import HALF_LIFE, degree, warmth
+from tracker.models import Customer, CustomerAddress, Delivery, Event, Message, Recipient, User
 from tracker.runtime.database import now
+from tracker.runtime.paging import in_order as in_page_order
 
 WEEKS = 12
 WARM_DAYS = timedelta(days=7)
 LOOKED_AT = 2000
 """So many of one's newest copies with a sign of a person are looked at to put people in order."""
+COLD = 10**6
+"""Below whoever did something in the last days stand the others, by when they last did."""
 STEP, HEIGHT = 6, 16
 """Of the small picture, in its own units."""
-ORDERS = ("name", "last", "warmth", "follow_up")
+ORDERS = ("name", "last", "warmth", "owner", "follow_up")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class PersonActivity:
     follow_up: datetime | None = None
     weeks: Sequence[int] = ()
     """Opens, clicks and answers of each week, this one the last."""
+    heat: float = 0.0
+    """The order of warmth, the same at every moment: everybody's interest cools alike."""
 
     @property
     def degree(self) -> str:
@@ -61,8 +67,15 @@ def activity_of(session: Session, user: User, people: Collection[int]) -> Mappin
     for row in session.execute(_copies(user, people, moment)):
         newest = max((at for at in (row.opened, row.clicked, last.get(row.person)) if at is not None), default=None)
         points = warmth(row.opens or 0, row.clicks or 0, newest, moment) if newest else 0.0
-        rows[row.person] = PersonActivity(newest, points, row.follow_up, weeks.get(row.person, []))
+        heat = _heat(points, newest, moment) if newest else 0.0
+        rows[row.person] = PersonActivity(newest, points, row.follow_up, weeks.get(row.person, []), heat)
     return rows
+
+
+def _heat(points: float, newest: datetime, moment: datetime) -> float:
+    if not points:
+        return newest.timestamp() / HALF_LIFE.total_seconds() - COLD
+    return log2(points) + moment.timestamp() / HALF_LIFE.total_seconds()
 
 
 def _signs(user: User, people: Collection[int], since: datetime) -> Select[Any, Any]:
@@ -83,7 +96,8 @@ def _signs(user: User, people: Collection[int], since: datetime) -> Select[Any, 
 
 def _copies(user: User, people: Collection[int], moment: datetime) -> Select[Any, Any, Any, Any, Any, Any]:
     lately = func.coalesce(col(Delivery.last_clicked_at), col(Delivery.last_opened_at)) >= moment - WARM_DAYS
-    waits = (col(Message.replies) == 0) & col(Message.follow_up_at).is_not(None)
+    due, later = col(Message.follow_up_due_at), col(Message.follow_up_at)
+    waits = due.is_not(None) | ((col(Message.replies) == 0) & later.is_not(None))
     return (
         select(
             col(Delivery.recipient_id).label("person"),
@@ -91,7 +105,7 @@ def _copies(user: User, people: Collection[int], moment: datetime) -> Select[Any
             func.max(col(Delivery.last_clicked_at)).label("clicked"),
             func.sum(col(Delivery.opens)).filter(lately).label("opens"),
             func.sum(col(Delivery.clicks)).filter(lately).label("clicks"),
-            func.min(col(Message.follow_up_at)).filter(waits).label("follow_up"),
+            func.min(func.coalesce(due, later)).filter(waits).label("follow_up"),
         )
         .join(Message, col(Message.id) == col(Delivery.message_id))
         .where(col(Delivery.recipient_id).in_(people), col(Message.user_id) + 0 == user.id, ~col(Delivery.frozen))
@@ -99,21 +113,62 @@ def _copies(user: User, people: Collection[int], moment: datetime) -> Select[Any
     )
 
 
-def in_order(session: Session, user: User, order: str) -> list[int]:
-    """The people of one's own mail who showed a sign lately or are to be followed up, by ``last``, ``warmth`` or ``follow_up``."""
+def in_order(session: Session, user: User, order: str, among: Select[Any] | None = None) -> list[tuple[float, int]]:
+    """The people of one's own mail who showed a sign lately or are to be followed up, by ``last``, ``warmth`` or ``follow_up``:
+    each with what puts them there, the greatest first. ``among`` are numbers of recipients that alone are asked for."""
     mine = select(col(Delivery.recipient_id)).join(Message, col(Message.id) == col(Delivery.message_id))
     mine = mine.where(col(Message.user_id) == user.id, ~col(Delivery.frozen))
+    if among is not None:
+        mine = mine.where(col(Delivery.recipient_id).in_(among))
     if order == "follow_up":
-        mine = mine.where(col(Message.follow_up_at).is_not(None), col(Message.replies) == 0)
-        mine = mine.order_by(col(Message.follow_up_at))
+        mine = mine.where(col(Message.id).in_(_to_follow_up(user)))
+        mine = mine.order_by(func.coalesce(col(Message.follow_up_due_at), col(Message.follow_up_at)))
     else:
         mine = mine.where(col(Message.last_activity_at).is_not(None)).order_by(col(Message.last_activity_at).desc())
     people = list(dict.fromkeys(session.execute(mine.limit(LOOKED_AT)).scalars()))
     rows = activity_of(session, user, people)
+    places = ((_place(rows[person], order), person) for person in people if person in rows)
+    return sorted(((place, person) for place, person in places if place is not None), reverse=True)
+
+
+def _to_follow_up(user: User) -> Any:
+    """Numbers of messages that are due, or will be."""
+    mine = select(col(Message.id)).where(col(Message.user_id) == user.id)
+    later = mine.where(col(Message.follow_up_at).is_not(None), col(Message.replies) == 0)
+    return union(mine.where(col(Message.follow_up_due_at).is_not(None)), later)
+
+
+def _place(row: PersonActivity, order: str) -> float | None:
     if order == "follow_up":
-        return sorted((p for p in people if rows[p].follow_up), key=lambda p: rows[p].follow_up or now())
-    active = [(row, person) for person, row in rows.items() if row.last is not None]
-    newest_first = sorted(active, key=lambda each: each[0].last or now(), reverse=True)
-    if order == "warmth":
-        newest_first.sort(key=lambda each: each[0].points, reverse=True)
-    return [person for _row, person in newest_first]
+        return -row.follow_up.timestamp() if row.follow_up else None
+    if row.last is None:
+        return None
+    return row.heat if order == "warmth" else row.last.timestamp()
+
+
+def owners_of(session: Session, people: Collection[int]) -> Mapping[int, User]:
+    """Who is in charge of each as a customer, by number of the recipient; the customer's that was there first."""
+    if not people:
+        return {}
+    query = _with_owner(select(col(Recipient.id), User)).where(col(Recipient.id).in_(people))
+    return {row[0]: row[1] for row in session.execute(query.order_by(col(Customer.id).desc()))}
+
+
+def owned_by(owner: User) -> Select[Any]:
+    """The numbers of recipients whose customer is in this person's hands."""
+    numbers: Select[Any] = _with_owner(select(col(Recipient.id))).where(col(Customer.manager_id) == owner.id)
+    return numbers
+
+
+def _with_owner(query: Any) -> Any:
+    query = query.select_from(Recipient)
+    query = query.join(CustomerAddress, col(CustomerAddress.lookup) == col(Recipient.lookup))
+    query = query.join(Customer, col(Customer.id) == col(CustomerAddress.customer_id))
+    return query.join(User, col(User.id) == col(Customer.manager_id))
+
+
+def by_owner(session: Session, after: Sequence[Any] | None, limit: int) -> list[tuple[str, str, Recipient]]:
+    """Those with an owner, in the order of the owners' names and then of addresses, behind a place of these two."""
+    query = _with_owner(select(col(User.name), col(Recipient.lookup), Recipient)).distinct()
+    query = in_page_order(query, (User.name, Recipient.lookup), after, newest_first=False)
+    return [(row[0], row[1], row[2]) for row in session.execute(query.limit(limit))]

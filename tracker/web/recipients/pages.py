@@ -1,8 +1,10 @@
 """Recipients: the list of people, the story of one, and who they are."""
 
-from urllib.parse import quote
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,50 +15,111 @@ from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Recipient, User
 from tracker.models.rows import rows_by_id
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
+from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import read_page
+from tracker.web.crm.letter_panel import colleagues
 from tracker.web.http.forms import parse
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.activity_labels import consent_label
-from tracker.web.recipients.activity import ORDERS, activity_of, in_order
+from tracker.web.recipients.activity import ORDERS, activity_of, by_owner, in_order, owned_by, owners_of
 from tracker.web.recipients.person import person_named
 from tracker.web.recipients.story_page import story_page
 
 routes = Routes()
 PAGE = 50
-MOST_IN_ORDER = 200
-"""People on the one page of those in another order than that of addresses."""
+
+
+@dataclass(frozen=True)
+class PeopleQuery:
+    """What the list of people is asked for: ``q`` words, ``order``, ``owner`` (public id), ``after`` the place it goes on from."""
+
+    words: str
+    order: str
+    owner: User | None
+    after: str
+
+    def address(self, **changes: str) -> str:
+        values = {"q": self.words, "order": self.order if self.order != "name" else "", "after": ""}
+        values |= {"owner": self.owner.public_id if self.owner else "", **changes}
+        return "/recipients" + (f"?{query}" if (query := urlencode({k: v for k, v in values.items() if v})) else "")
 
 
 @routes.page("/recipients")
 def recipients(request: Request, user: User) -> Response:
-    """The people of the workspace, by name or address; ``after`` is the address the last page ended with. In another ``order``
-    (:data:`tracker.web.recipients.activity.ORDERS`) those whom the reader's own mail tells of."""
-    words, after = request.query_params.get("q", "").strip()[:200], request.query_params.get("after", "")
-    order = request.query_params.get("order", "name")
-    order = order if order in ORDERS and not words else "name"
+    """The people of the workspace, by name or address. In another ``order`` (:data:`tracker.web.recipients.activity.ORDERS`)
+    those whom the reader's own mail tells of, or who have an owner."""
+    query = request.query_params
     with context_of(request).database.reading() as session:
-        if order == "name":
-            place = [after] if after else None
-            people = matching(session, words).where(col(Recipient.erased_at).is_(None))
-            shown, last = read_page(session, people, [Recipient.lookup], place, PAGE, newest_first=False)
-        else:
-            ids, last = in_order(session, user, order)[:MOST_IN_ORDER], None
-            rows = rows_by_id(session, Recipient, ids)
-            shown = [rows[id_] for id_ in ids if id_ in rows and rows[id_].erased_at is None]
+        people = colleagues(session)
+        order = query.get("order", "name")
+        words = query.get("q", "").strip()[:200]
+        asked = PeopleQuery(
+            words=words,
+            order=order if order in ORDERS and not words else "name",
+            owner=next((each for each in people if each.public_id == query.get("owner")), None),
+            after=query.get("after", "")[:300],
+        )
+        shown, more = _PAGES.get(asked.order, _ordered)(session, user, asked)
         numbers = [person.id for person in shown if person.id is not None]
         context = {
             "people": shown,
             "consent": consent_of(session, numbers),
             "activity": activity_of(session, user, numbers),
-            "order": order,
-            "q": words,
-            "more": f"/recipients?q={quote(words)}&after={quote(str(last[0]))}" if last else "",
+            "owners": owners_of(session, numbers),
+            "asked": asked,
+            "order": asked.order,
+            "q": asked.words,
+            "more": asked.address(after=more) if more else "",
+            "colleagues": [("", _("Everybody’s")), *((each.public_id, each.name) for each in people)],
             "consent_label": consent_label,
+            "moment": now(),
             "erased": session.exec(select(func.count()).where(col(Recipient.erased_at).is_not(None))).one(),
         }
     return render(request, "recipients/recipients.html", context)
+
+
+Page = tuple[Sequence[Recipient], str]
+"""People, and the place where the next page begins; empty on the last."""
+
+
+def _by_address(session: Session, user: User, asked: PeopleQuery) -> Page:
+    people = matching(session, asked.words).where(col(Recipient.erased_at).is_(None))
+    if asked.owner is not None:
+        people = people.where(col(Recipient.id).in_(owned_by(asked.owner)))
+    place = [asked.after] if asked.after else None
+    shown, last = read_page(session, people, [Recipient.lookup], place, PAGE, newest_first=False)
+    return shown, str(last[0]) if last else ""
+
+
+def _by_owner(session: Session, user: User, asked: PeopleQuery) -> Page:
+    if asked.owner is not None:
+        return _by_address(session, user, asked)
+    name, _space, lookup = asked.after.rpartition(" ")
+    rows = by_owner(session, (name, lookup) if asked.after else None, PAGE + 1)
+    shown = rows[:PAGE]
+    return [row[2] for row in shown], f"{shown[-1][0]} {shown[-1][1]}" if len(rows) > PAGE else ""
+
+
+def _ordered(session: Session, user: User, asked: PeopleQuery) -> Page:
+    places = in_order(session, user, asked.order, owned_by(asked.owner) if asked.owner else None)
+    if (after := _place(asked.after)) is not None:
+        places = [place for place in places if place < after]
+    rows = rows_by_id(session, Recipient, [number for _value, number in places[:PAGE]])
+    shown = [rows[number] for _value, number in places[:PAGE] if number in rows and rows[number].erased_at is None]
+    return shown, f"{places[PAGE - 1][0]!r}_{places[PAGE - 1][1]}" if len(places) > PAGE else ""
+
+
+def _place(text: str) -> tuple[float, int] | None:
+    value, _mark, number = text.partition("_")
+    try:
+        return float(value), int(number)
+    except ValueError:
+        return None
+
+
+_PAGES = {"name": _by_address, "owner": _by_owner}
 
 
 @routes.action("/recipients")
