@@ -10,8 +10,8 @@ from tests.fixtures.contexts import People
 from tests.inbound.arrivals import Arrivals, connected
 from tests.inbound.corpus import simple
 from tracker.crm.customers import CustomerChange, create_customer
-from tracker.crm.orders import OrderChange, create_order
-from tracker.crm.shops import NewGroup, NewShop, create_group, create_shop
+from tracker.crm.orders import OrderChange, save_order
+from tracker.crm.shops import NewGroup, NewShop, save_group, save_shop
 from tracker.models import (
     Customer,
     CustomerAddress,
@@ -72,11 +72,11 @@ class ShopWorld:
 
     def group(self, name: str, *members: User) -> ManagerGroup:
         with self.context.database.session_scope() as session:
-            return create_group(session, NewGroup(name=name, members=[user.public_id for user in members]))
+            return save_group(session, None, NewGroup(name=name, members=[user.public_id for user in members]))
 
     def shop(self, name: str) -> Shop:
         with self.context.database.session_scope() as session:
-            return create_shop(session, NewShop(name=name))
+            return save_shop(session, None, NewShop(name=name))
 
     def customer(self, *addresses: str, **facts: Any) -> Customer:
         with self.context.database.session_scope() as session:
@@ -85,7 +85,7 @@ class ShopWorld:
     def order(self, number: str, customer: Customer | None = None, **facts: Any) -> Order:
         with self.context.database.session_scope() as session:
             named = {"customer": customer.public_id} if customer else {}
-            return create_order(session, OrderChange(number=number, **named, **facts))
+            return save_order(session, None, OrderChange(number=number, **named, **facts))
 
     def letter(
         self, sender: str, subject: str = "Chairs", *fields: str, inbox: Arrivals | None = None, **facts: Any

@@ -7,7 +7,7 @@ import pytest
 
 from tests.crm.shop_world import ShopWorld
 from tests.inbound.arrivals import connected
-from tracker.crm.shops import GroupChange, change_group
+from tracker.crm.shops import GroupChange, save_group
 from tracker.models import ManagerGroup, User
 
 
@@ -68,7 +68,7 @@ def test_b20_a_newcomer_gets_every_third_and_no_flood(shop: ShopWorld) -> None:
     new = shop.person("New")
     with shop.context.database.session_scope() as session:
         members = [person.public_id for person in (a, b, new)]
-        change_group(session, session.get_one(ManagerGroup, group.id), GroupChange(members=members))
+        save_group(session, session.get_one(ManagerGroup, group.id), GroupChange(members=members))
     strangers(shop, 9)
     assert Counter(names(shop, a, b, new)[10:]) == {"A": 3, "B": 3, "N": 3}
 

@@ -9,7 +9,7 @@ from tests.crm.shop_world import ShopWorld
 from tests.inbound.arrivals import connected
 from tests.inbound.corpus import simple
 from tracker.crm.customers import CustomerChange, change_customer, delete_customer, merge_customers
-from tracker.crm.orders import OrderChange, change_order
+from tracker.crm.orders import OrderChange, save_order
 from tracker.inbound.accept import accept_all
 from tracker.models import Customer, CustomerSource, EnquiryStatus, LetterBinding, Mailbox, Order
 
@@ -247,7 +247,7 @@ def test_letters_of_an_order_follow_it_to_another_customer(shop: ShopWorld) -> N
     order = shop.order("3112", anna)
     letter = shop.letter("anna@client.example", "[#3112]")
     with shop.context.database.session_scope() as session:
-        change_order(session, session.get_one(Order, order.id), OrderChange(customer=boris.public_id))
+        save_order(session, session.get_one(Order, order.id), OrderChange(customer=boris.public_id))
     assert getattr(shop.binding(letter), "customer_id", None) == boris.id
 
 

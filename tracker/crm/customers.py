@@ -12,7 +12,6 @@ from tracker.crm.records import (
     ExternalId,
     Id,
     apply_changes,
-    find_record,
     named_manager,
     named_record,
     require_external_id,
@@ -43,11 +42,6 @@ class CustomerChange(ChangeModel):
 
 class NewCustomer(CustomerChange):
     """A customer: at least a name, an address or an id of your own."""
-
-
-def find_customer(session: Session, public_id: str) -> Customer:
-    """Raises :class:`ActionError` ``not_found``."""
-    return find_record(session, Customer, public_id)
 
 
 def create_customer(

@@ -11,7 +11,6 @@ from tracker.crm.records import (
     ExternalId,
     Id,
     apply_changes,
-    find_record,
     named_manager,
     named_record,
     require_external_id,
@@ -52,22 +51,18 @@ class NewOrder(OrderChange):
     number: OrderNumber
 
 
-def find_order(session: Session, public_id: str) -> Order:
-    """Raises :class:`ActionError` ``not_found``."""
-    return find_record(session, Order, public_id)
+def save_order(session: Session, order: Order | None, change: OrderChange) -> Order:
+    """A new order, or one changed as far as ``change`` says: letters that are bound to it go with it to another customer.
 
-
-def create_order(session: Session, new: OrderChange) -> Order:
-    """Raises :class:`ActionError`: ``conflict`` when the shop has an order with this number."""
-    order = Order(number=new.number)
-    _apply(session, order, new)
+    Raises :class:`ActionError`: ``conflict`` when the shop has an order with this number.
+    """
+    if order is not None:
+        _apply(session, order, change)
+        return order
+    order = Order(number=change.number)
+    _apply(session, order, change)
     order.version = 1
     return order
-
-
-def change_order(session: Session, order: Order, change: OrderChange) -> bool:
-    """Changes what is set; letters that are bound to the order go with it to another customer. Raises :class:`ActionError`."""
-    return _apply(session, order, change)
 
 
 def put_order(session: Session, external_id: str, change: OrderChange) -> tuple[Order, bool]:
@@ -101,7 +96,7 @@ def _by_external_id(session: Session, external_id: str) -> Order | None:
     return session.exec(query.with_for_update().execution_options(populate_existing=True)).first()
 
 
-def _apply(session: Session, order: Order, change: OrderChange) -> bool:
+def _apply(session: Session, order: Order, change: OrderChange) -> None:
     fields_set = change.model_fields_set
     values: dict[str, Any] = {n: getattr(change, n) for n in ("number", "status", "external_id") if n in fields_set}
     if "customer" in fields_set:
@@ -121,8 +116,8 @@ def _apply(session: Session, order: Order, change: OrderChange) -> bool:
     except IntegrityError as error:
         raise _taken("external_id" if "external_id" in str(error.orig) else "number") from None
     if changed and "customer_id" in values:
-        _move_letters(session, order)
-    return changed
+        bound = update(LetterBinding).where(col(LetterBinding.order_id) == order.id)
+        session.exec(bound.values(customer_id=order.customer_id))
 
 
 def _taken(field: str) -> ActionError:
@@ -132,11 +127,6 @@ def _taken(field: str) -> ActionError:
         else LocalizedText("The shop has an order with this number already.")
     )
     return ActionError("conflict", text, field)
-
-
-def _move_letters(session: Session, order: Order) -> None:
-    bound = update(LetterBinding).where(col(LetterBinding.order_id) == order.id)
-    session.exec(bound.values(customer_id=order.customer_id))
 
 
 def delete_order(session: Session, order: Order) -> None:

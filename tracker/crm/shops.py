@@ -40,18 +40,11 @@ class NewGroup(GroupChange):
     name: RecordName
 
 
-def create_shop(session: Session, new: NewShop) -> Shop:
-    """Raises :class:`ActionError` ``conflict`` when another shop is called so."""
-    shop = Shop(name=new.name)
-    _save(session, shop)
+def save_shop(session: Session, shop: Shop | None, change: ShopChange) -> Shop:
+    """A new shop, or one changed. Raises :class:`ActionError` ``conflict`` when another shop is called so."""
+    shop = shop or Shop(name=change.name)
+    _save(session, shop, change)
     return shop
-
-
-def change_shop(session: Session, shop: Shop, change: ShopChange) -> None:
-    """Raises :class:`ActionError`."""
-    if "name" in change.model_fields_set:
-        shop.name = change.name
-    _save(session, shop)
 
 
 def delete_shop(session: Session, shop: Shop) -> None:
@@ -63,21 +56,13 @@ def delete_shop(session: Session, shop: Shop) -> None:
     session.flush()
 
 
-def create_group(session: Session, new: NewGroup) -> ManagerGroup:
-    """Raises :class:`ActionError`."""
-    group = ManagerGroup(name=new.name)
-    _save(session, group)
-    set_members(session, group, new.members)
-    return group
-
-
-def change_group(session: Session, group: ManagerGroup, change: GroupChange) -> None:
-    """Whoever stays keeps their turn; whoever is new comes next, once. Raises :class:`ActionError`."""
-    if "name" in change.model_fields_set:
-        group.name = change.name
-    _save(session, group)
+def save_group(session: Session, group: ManagerGroup | None, change: GroupChange) -> ManagerGroup:
+    """A new group, or one changed: whoever stays keeps their turn; whoever is new comes next, once. Raises :class:`ActionError`."""
+    group = group or ManagerGroup(name=change.name)
+    _save(session, group, change)
     if "members" in change.model_fields_set:
         set_members(session, group, change.members)
+    return group
 
 
 def delete_group(session: Session, group: ManagerGroup) -> None:
@@ -113,7 +98,9 @@ def members_of(session: Session, groups: Iterable[int]) -> dict[int, list[User]]
     return members
 
 
-def _save(session: Session, record: Shop | ManagerGroup) -> None:
+def _save(session: Session, record: Shop | ManagerGroup, change: ShopChange | GroupChange) -> None:
+    if "name" in change.model_fields_set:
+        record.name = change.name
     try:
         with session.begin_nested():
             session.add(record)

@@ -5,8 +5,8 @@ from typing import Any
 from sqlmodel import Session, select
 
 from tracker.crm.customers import CustomerChange, create_customer
-from tracker.crm.orders import OrderChange, create_order
-from tracker.crm.shops import NewGroup, NewShop, create_group, create_shop
+from tracker.crm.orders import OrderChange, save_order
+from tracker.crm.shops import NewGroup, NewShop, save_group, save_shop
 from tracker.demo.incoming import make_letter
 from tracker.demo.world import World
 from tracker.models import Mailbox, User
@@ -46,8 +46,8 @@ _LETTERS = (
 def open_shop(session: Session, mailbox: Mailbox) -> None:
     """Customers and orders, and a mailbox that makes customers of strangers and shares them out among everybody."""
     people = session.exec(select(User).order_by(User.name)).all()
-    shop = create_shop(session, NewShop(name="Inkling Furniture"))
-    group = create_group(session, NewGroup(name="Sales", members=[person.public_id for person in people]))
+    shop = save_shop(session, None, NewShop(name="Inkling Furniture"))
+    group = save_group(session, None, NewGroup(name="Sales", members=[person.public_id for person in people]))
     mailbox.create_customer, mailbox.group, mailbox.shop = True, group.public_id, shop.public_id
     session.add(mailbox)
     for number, (name, addresses, tags, orders) in enumerate(_CUSTOMERS):
@@ -56,7 +56,7 @@ def open_shop(session: Session, mailbox: Mailbox) -> None:
         customer = create_customer(session, CustomerChange(**facts, shop=shop.public_id), manager)
         for order, status in orders:
             named = {"number": order, "status": status, "customer": customer.public_id, "shop": shop.public_id}
-            create_order(session, OrderChange(**named))
+            save_order(session, None, OrderChange(**named))
 
 
 def deliver_shop_letters(world: World, to: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticKnownError
@@ -37,6 +37,15 @@ class ResponseModel(BaseModel):
     """What we answer."""
 
     model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def of_row(cls, row: Any, **more: Any) -> Self:
+        """The attributes of ``row`` under their own names, its public id as ``id``, and ``more``, which it has not."""
+        same = {
+            name: row.public_id if name == "id" else getattr(row, name)
+            for name in cls.model_fields.keys() - more.keys()
+        }
+        return cls(**same, **more)
 
 
 def _refuse_half_characters(text: str) -> None:

@@ -23,6 +23,7 @@ from tracker.models import (
     Template,
     User,
     Visit,
+    WebhookEndpoint,
 )
 from tracker.runtime.localized_text import ActionError
 
@@ -42,6 +43,7 @@ Owned = TypeVar(
     SiteSource,
     Template,
     Visit,
+    WebhookEndpoint,
 )
 
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
@@ -60,6 +62,7 @@ _NOT_FOUND: Mapping[type, str] = {
     SiteSource: "There is no such source.",
     Template: "There is no such template.",
     Visit: "There is no such visit.",
+    WebhookEndpoint: "There is no such webhook.",
 }
 
 

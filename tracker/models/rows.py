@@ -40,3 +40,10 @@ def rows_by_id(session: Session, model: type[Numbered], ids: Iterable[int | None
     wanted = {id_ for id_ in ids if id_ is not None}
     rows = session.exec(select(model).where(col(model.id).in_(wanted))) if wanted else ()
     return {row.id: row for row in rows if row.id is not None}
+
+
+def public_ids(session: Session, model: type[PublicRow], ids: Iterable[int | None]) -> dict[int | None, str]:
+    """The public ids of the rows with these numbers, in one query; without any, none is asked."""
+    wanted = {id_ for id_ in ids if id_ is not None}
+    query = select(model.id, model.public_id).where(col(model.id).in_(wanted))
+    return dict(session.exec(query).all()) if wanted else {}

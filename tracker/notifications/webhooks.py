@@ -17,7 +17,6 @@ from sqlmodel import Session, col, select, update
 
 from tracker.mail.fields import ChangeModel, SingleLine
 from tracker.models import User, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from tracker.models.ownership import is_public_id
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
@@ -101,17 +100,6 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
         name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
         for name, value in data.items()
     }
-
-
-def find_endpoint(session: Session, user: User, public_id: str) -> WebhookEndpoint:
-    """One's own. Raises :class:`ActionError` ``not_found``."""
-    row = None
-    if is_public_id(public_id):
-        mine = (WebhookEndpoint.public_id == public_id, WebhookEndpoint.user_id == user.id)
-        row = session.exec(select(WebhookEndpoint).where(*mine)).first()
-    if row is None:
-        raise ActionError("not_found", LocalizedText("There is no such webhook."))
-    return row
 
 
 def create_endpoint(session: Session, context: AppContext, user: User, new: NewEndpoint) -> tuple[WebhookEndpoint, str]:

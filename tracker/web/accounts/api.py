@@ -9,7 +9,7 @@ from starlette.responses import Response
 from tracker.mail.addresses import domain_of
 from tracker.mail.fields import ResponseModel
 from tracker.models import Account
-from tracker.models.ownership import owned, owned_rows
+from tracker.models.ownership import owned
 from tracker.outbound.account_check import check_account
 from tracker.outbound.account_input import AccountChange, NewAccount
 from tracker.outbound.accounts import change_account, create_account, remove_account
@@ -22,11 +22,10 @@ from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.errors import not_found
 from tracker.web.api.idempotency import cached_response, idempotent
-from tracker.web.api.paging import Listing, PageQuery, page
+from tracker.web.api.resource import Resource
 from tracker.web.http.throttle import connection_tests, domain_look_ups, test_mail_look_ups, test_mails
 
 accounts = router("Accounts")
-_MADE = {"id", "smtp", "imap", "signed_in", "rewrites_links"}
 
 
 class ServerResponse(ResponseModel):
@@ -69,13 +68,12 @@ class AccountResponse(ResponseModel):
 
     @classmethod
     def of(cls, account: Account) -> "AccountResponse":
-        return cls(
-            id=account.public_id,
+        return cls.of_row(
+            account,
             smtp=_smtp(account),
             imap=_imap(account),
             signed_in=account.oauth_grant_id is not None,
             rewrites_links=link_rewriter(account.smtp_host),
-            **account.model_dump(include=set(cls.model_fields) - _MADE),
         )
 
 
@@ -110,49 +108,34 @@ def _imap(account: Account) -> ServerResponse | None:
     )
 
 
-@accounts.get("/accounts", response_model=Listing[AccountResponse])
-def list_accounts(call: Caller, paged: PageQuery) -> Listing[AccountResponse]:
-    """My accounts, the oldest first: that one is used when a message names none."""
-    with call.reading() as session:
-        rows, after = page(session, owned_rows(Account, call.user), Account, paged, newest_first=False)
-        return Listing(items=[AccountResponse.of(row) for row in rows], next=after)
+def _save(session: Session, call: RequestContext, account: Account | None, change: AccountChange) -> Account:
+    if account is None:
+        assert isinstance(change, NewAccount)
+        return create_account(call.context, session, call.user, change)
+    change_account(call.context, session, account, change)
+    return account
 
 
-@accounts.post("/accounts", response_model=AccountResponse, status_code=201)
-def post_account(call: Caller, new: NewAccount) -> Response:
-    """Adds an account. Test it with ``POST /accounts/{id}/check``."""
-    return idempotent(
-        call, lambda session: AccountResponse.of(create_account(call.context, session, call.user, new)), status=201
-    )
-
-
-@accounts.get("/accounts/{id}", response_model=AccountResponse)
-def get_account(call: Caller, id: str) -> AccountResponse:
-    """One account."""
-    return AccountResponse.of(_own(call, id))
-
-
-@accounts.patch("/accounts/{id}", response_model=AccountResponse)
-def patch_account(call: Caller, id: str, change: AccountChange) -> Response:
-    """Changes what is given. Another host or login without its secret clears the stored one; another address must be
-    confirmed again."""
-
-    def work(session: Session) -> AccountResponse:
-        account = owned(session, Account, call.user, id)
-        change_account(call.context, session, account, change)
-        return AccountResponse.of(account)
-
-    return idempotent(call, work)
-
-
-@accounts.delete("/accounts/{id}", status_code=204, response_class=Response)
-def delete_account(call: Caller, id: str) -> Response:
-    """Removes the account and forgets its secrets. What was sent from it stays."""
-    return idempotent(
-        call,
-        lambda session: remove_account(call.context, session, owned(session, Account, call.user, id)),
-        status=204,
-    )
+ACCOUNTS = Resource(
+    plural="accounts",
+    singular="account",
+    model=Account,
+    new=NewAccount,
+    change=AccountChange,
+    response=AccountResponse,
+    show=lambda session, call, rows: [AccountResponse.of(row) for row in rows],
+    save=_save,
+    remove=lambda session, call, row: remove_account(call.context, session, row),
+    texts=(
+        "My accounts, the oldest first: that one is used when a message names none.",
+        "One account.",
+        "Adds an account. Test it with ``POST /accounts/{id}/check``.",
+        "Changes what is given. Another host or login without its secret clears the stored one; another address must be "
+        "confirmed again.",
+        "Removes the account and forgets its secrets. What was sent from it stays.",
+    ),
+)
+ACCOUNTS.add_to(accounts)
 
 
 @accounts.post("/accounts/{id}/check", response_model=CheckResponse)
@@ -166,14 +149,7 @@ def post_account_check(call: Caller, id: str) -> Response:
     result = check_account(call.context, account.id)
 
     def work(session: Session) -> CheckResponse:
-        checked = AccountResponse.of(owned(session, Account, call.user, id))
-        return CheckResponse(
-            **dict(checked),
-            smtp_ok=result.smtp_ok,
-            smtp_text=result.smtp_text,
-            imap_ok=result.imap_ok,
-            imap_text=result.imap_text,
-        )
+        return CheckResponse.of_row(result, **dict(AccountResponse.of(owned(session, Account, call.user, id))))
 
     return idempotent(call, work)
 
@@ -244,12 +220,7 @@ def get_account_test_mail(call: Caller, id: str, test: str) -> TestMailResponse:
 
 def _shapes(advices: Iterable[Advice]) -> list[AdviceResponse]:
     return [
-        AdviceResponse(
-            topic=advice.topic,
-            grade=advice.grade,
-            text=advice.text,
-            publish=[PublishResponse(name=r.name, type=r.type, value=r.value) for r in advice.publish],
-        )
+        AdviceResponse.of_row(advice, publish=[PublishResponse.of_row(record) for record in advice.publish])
         for advice in advices
     ]
 

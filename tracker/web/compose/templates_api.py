@@ -1,22 +1,22 @@
 """``/templates``: what messages begin with, and what each achieved."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import Field
 from sqlmodel import Session
-from starlette.responses import Response
 
 from tracker.mail.fields import RequestModel, ResponseModel, SingleLine, Text
 from tracker.models import Template
-from tracker.models.ownership import owned
 from tracker.outbound.placeholders import used
 from tracker.outbound.templates import MAX_HTML, MAX_NAME, find_usable, save, usable
 from tracker.runtime.limits import MAX_SUBJECT
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.errors import not_found
-from tracker.web.api.idempotency import idempotent
 from tracker.web.api.paging import Listing
+from tracker.web.api.resource import Resource
 from tracker.web.messages.rows import SentFigures, figures_by_template
 
 templates = router("Templates")
@@ -63,46 +63,6 @@ class TemplateChanges(RequestModel):
     shared: bool | None = None
 
 
-@templates.get("/templates", response_model=Listing[TemplateResponse])
-def list_templates(call: Caller) -> Listing[TemplateResponse]:
-    """My templates and those that colleagues share, by name."""
-    with call.reading() as session:
-        return Listing(items=[_shape(session, call, template) for template in usable(session, call.user)], next=None)
-
-
-@templates.post("/templates", response_model=TemplateResponse, status_code=201)
-def post_template(call: Caller, new: NewTemplate) -> Response:
-    """A new template."""
-
-    def work(session: Session) -> TemplateResponse:
-        made = Template(user_id=call.user.id or 0, name=new.name)
-        return _saved(session, call, made, new.model_dump())
-
-    return idempotent(call, work, status=201)
-
-
-@templates.get("/templates/{id}", response_model=TemplateResponse)
-def get_template(call: Caller, id: str) -> TemplateResponse:
-    """One of my templates, or one that a colleague shares."""
-    with call.reading() as session:
-        return _shape(session, call, usable_template(session, call, id))
-
-
-@templates.patch("/templates/{id}", response_model=TemplateResponse)
-def patch_template(call: Caller, id: str, changes: TemplateChanges) -> TemplateResponse:
-    """Changes a template of mine."""
-    with call.writing() as session:
-        return _saved(session, call, owned(session, Template, call.user, id), changes.model_dump(exclude_none=True))
-
-
-@templates.delete("/templates/{id}", status_code=204)
-def delete_template(call: Caller, id: str) -> Response:
-    """Removes a template of mine. Mail that was sent with it stays."""
-    with call.writing() as session:
-        session.delete(owned(session, Template, call.user, id))
-    return Response(status_code=204)
-
-
 def usable_template(session: Session, call: RequestContext, id: str) -> Template:
     template = find_usable(session, call.user, id)
     if template is None:
@@ -110,18 +70,53 @@ def usable_template(session: Session, call: RequestContext, id: str) -> Template
     return template
 
 
-def _saved(session: Session, call: RequestContext, template: Template, values: dict[str, object]) -> TemplateResponse:
-    save(session, template, values)
-    session.flush()
-    return _shape(session, call, template)
+def _save(
+    session: Session, call: RequestContext, template: Template | None, change: NewTemplate | TemplateChanges
+) -> Template:
+    template = template or Template(user_id=call.user.id or 0, name="")
+    save(session, template, change.model_dump(exclude_none=True))
+    return template
 
 
-def _shape(session: Session, call: RequestContext, template: Template) -> TemplateResponse:
-    figures = figures_by_template(session, call.user).get(template.id or 0, SentFigures(0, 0, 0, 0, 0, 0, None))
-    return TemplateResponse(
-        id=template.public_id,
-        own=template.user_id == call.user.id,
-        placeholders=list(used(template.subject, template.html)),
-        figures=FiguresResponse(**{name: getattr(figures, name) for name in FiguresResponse.model_fields}),
-        **template.model_dump(include={"name", "subject", "html", "shared", "changed_at"}),
-    )
+def _shapes(session: Session, call: RequestContext, rows: Sequence[Template]) -> Sequence[TemplateResponse]:
+    figures, none = figures_by_template(session, call.user), SentFigures(0, 0, 0, 0, 0, 0, None)
+    return [
+        TemplateResponse.of_row(
+            row,
+            own=row.user_id == call.user.id,
+            placeholders=list(used(row.subject, row.html)),
+            figures=FiguresResponse.of_row(figures.get(row.id or 0, none)),
+        )
+        for row in rows
+    ]
+
+
+TEMPLATES = Resource(
+    plural="templates",
+    singular="template",
+    model=Template,
+    new=NewTemplate,
+    change=TemplateChanges,
+    response=TemplateResponse,
+    show=_shapes,
+    see=usable_template,
+    save=_save,
+    remove=lambda session, call, row: session.delete(row),
+    texts=(
+        "",
+        "One of my templates, or one that a colleague shares.",
+        "A new template.",
+        "Changes a template of mine.",
+        "Removes a template of mine. Mail that was sent with it stays.",
+    ),
+)
+
+
+@templates.get("/templates", response_model=Listing[TemplateResponse])
+def list_templates(call: Caller) -> Any:
+    """My templates and those that colleagues share, by name."""
+    with call.reading() as session:
+        return TEMPLATES.listed(session, call, usable(session, call.user), None)
+
+
+TEMPLATES.add_to(templates, with_list=False)

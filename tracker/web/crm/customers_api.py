@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import Field
@@ -18,24 +18,51 @@ from tracker.crm.customers import (
     change_customer,
     create_customer,
     delete_customer,
-    find_customer,
     merge_customers,
     put_customer,
 )
-from tracker.crm.records import Id, named_record
+from tracker.crm.records import Id, find_record, named_record
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import Customer, CustomerAddress, CustomerSource, SearchKind, Shop, User
 from tracker.models.search_query import finds
 from tracker.web.api.authenticated import router
-from tracker.web.api.call import Caller
-from tracker.web.api.idempotency import idempotent
+from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.paging import Listing, Paged, page
-from tracker.web.crm.responses import CustomerResponse, ExternalIdInPath, customer_shapes
+from tracker.web.api.resource import Resource
+from tracker.web.crm.responses import CustomerResponse, customer_shapes
 
 customers = router("Customers")
 MOST_CSV = 40 * 1024 * 1024
 """Bytes of a file to import."""
+
+
+def _save(session: Session, call: RequestContext, customer: Customer | None, change: CustomerChange) -> Customer:
+    if customer is None:
+        return create_customer(session, change, call.user, CustomerSource.API)
+    change_customer(session, customer, change, call.user)
+    return customer
+
+
+CUSTOMERS = Resource(
+    plural="customers",
+    singular="customer",
+    model=Customer,
+    new=NewCustomer,
+    change=CustomerChange,
+    response=CustomerResponse,
+    show=lambda session, call, rows: customer_shapes(session, rows),
+    find=lambda session, call, id: find_record(session, Customer, id),
+    save=_save,
+    remove=lambda session, call, row: delete_customer(session, row),
+    texts=(
+        "",
+        "One customer.",
+        "Makes a customer.",
+        "Changes what is given; ``addresses`` are all of them.",
+        "Forgets a customer. Orders and letters stay, without one.",
+    ),
+)
 
 
 class CustomerQuery(Paged):
@@ -54,7 +81,7 @@ class MergeRequest(RequestModel):
 
 
 @customers.get("/customers", response_model=Listing[CustomerResponse])
-def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Listing[CustomerResponse]:
+def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Any:
     """Customers, the newest first."""
     with call.reading() as session:
         wanted = select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, query.q))
@@ -69,54 +96,7 @@ def list_customers(call: Caller, query: Annotated[CustomerQuery, Query()]) -> Li
         if query.shop:
             shop = named_record(session, Shop, query.shop, "shop")
             wanted = wanted.where(Customer.shop_id == (shop.id if shop else None))
-        rows, after = page(session, wanted, Customer, query)
-        return Listing(items=customer_shapes(session, rows), next=after)
-
-
-@customers.post("/customers", response_model=CustomerResponse, status_code=201)
-def post_customer(call: Caller, new: NewCustomer) -> Response:
-    """Makes a customer."""
-    return idempotent(
-        call, lambda session: _shape(session, create_customer(session, new, call.user, CustomerSource.API)), status=201
-    )
-
-
-@customers.get("/customers/{id}", response_model=CustomerResponse)
-def get_customer(call: Caller, id: str) -> CustomerResponse:
-    """One customer."""
-    with call.reading() as session:
-        return _shape(session, find_customer(session, id))
-
-
-@customers.patch("/customers/{id}", response_model=CustomerResponse)
-def patch_customer(call: Caller, id: str, change: CustomerChange) -> Response:
-    """Changes what is given; ``addresses`` are all of them."""
-
-    def work(session: Session) -> CustomerResponse:
-        customer = find_customer(session, id)
-        change_customer(session, customer, change, call.user)
-        return _shape(session, customer)
-
-    return idempotent(call, work)
-
-
-@customers.delete("/customers/{id}", status_code=204, response_class=Response)
-def remove_customer(call: Caller, id: str) -> Response:
-    """Forgets a customer. Orders and letters stay, without one."""
-    return idempotent(call, lambda session: delete_customer(session, find_customer(session, id)), status=204)
-
-
-@customers.put(
-    "/customers/by-external-id/{external_id:path}",
-    response_model=CustomerResponse,
-    responses={201: {"model": CustomerResponse}},
-)
-def put_customer_by_external_id(call: Caller, external_id: ExternalIdInPath, change: CustomerChange) -> Response:
-    """Makes the customer that another program knows by this id (201), or changes it (200). What is left out stays."""
-    with call.writing() as session:
-        customer, is_new = put_customer(session, external_id, change, call.user)
-        body = _shape(session, customer).model_dump_json()
-    return Response(body, 201 if is_new else 200, media_type="application/json")
+        return CUSTOMERS.listed(session, call, *page(session, wanted, Customer, query))
 
 
 class ImportLine(ResponseModel):
@@ -158,20 +138,19 @@ def _as_json(first: RowResult | None, results: Iterator[RowResult]) -> Iterator[
     yield "], " + json.dumps(counts)[1:]
 
 
+CUSTOMERS.add_to(customers, with_list=False)
+CUSTOMERS.add_put(
+    customers, lambda session, call, external_id, change: put_customer(session, external_id, change, call.user)
+)
+
+
 @customers.post("/customers/{id}/merge", response_model=CustomerResponse)
 def post_merge(call: Caller, id: str, request: MergeRequest) -> Response:
     """Takes over everything of another customer, which is gone then."""
 
-    def work(session: Session) -> CustomerResponse:
-        customer = find_customer(session, id)
+    def merge(session: Session, customer: Customer) -> None:
         other = named_record(session, Customer, request.customer, "customer")
         assert other is not None
         merge_customers(session, customer, other)
-        return _shape(session, customer)
 
-    return idempotent(call, work)
-
-
-def _shape(session: Session, customer: Customer) -> CustomerResponse:
-    session.flush()
-    return customer_shapes(session, [customer])[0]
+    return CUSTOMERS.act(call, id, merge)

@@ -18,10 +18,10 @@ from tracker.crm.customers import (
     change_customer,
     create_customer,
     delete_customer,
-    find_customer,
     merge_customers,
 )
-from tracker.crm.orders import NewOrder, OrderChange, change_order, create_order, delete_order, find_order
+from tracker.crm.orders import NewOrder, OrderChange, delete_order, save_order
+from tracker.crm.records import find_record
 from tracker.locale import _
 from tracker.mail.addresses import AddressError, lookup_or_none, parse_list
 from tracker.models import Customer, CustomerAddress, Order, SearchKind, Shop, User
@@ -119,7 +119,7 @@ def customer(request: Request, user: User) -> Response:
 @routes.page(f"{BASE_PATH}/{{id}}/details")
 def details(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        row = find_customer(session, request.path_params["id"])
+        row = find_record(session, Customer, request.path_params["id"])
         typed = _typed(session, row)
     return _form(request, user, row, typed, {})
 
@@ -128,11 +128,11 @@ def details(request: Request, user: User) -> Response:
 def save(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
-        row = find_customer(session, request.path_params["id"])
+        row = find_record(session, Customer, request.path_params["id"])
     try:
         choices = _read(CustomerChange, form)
         with context.database.session_scope() as session:
-            change_customer(session, find_customer(session, row.public_id), choices, user)
+            change_customer(session, find_record(session, Customer, row.public_id), choices, user)
     except ActionError as error:
         return _form(request, user, row, dict(form), errors_of(error), 422)
     return redirect(f"{BASE_PATH}/{row.public_id}", _("Saved."))
@@ -141,7 +141,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
 @routes.action(f"{BASE_PATH}/{{id}}/removal")
 def removal(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
-        delete_customer(session, find_customer(session, request.path_params["id"]))
+        delete_customer(session, find_record(session, Customer, request.path_params["id"]))
     return redirect(BASE_PATH, _("The customer is deleted. Orders and letters stay."))
 
 
@@ -150,7 +150,7 @@ def merge(request: Request, user: User, form: FormData) -> Response:
     """Takes over everything of the customer with the address ``other``."""
     there = f"{BASE_PATH}/{request.path_params['id']}"
     with context_of(request).database.session_scope() as session:
-        remaining = find_customer(session, request.path_params["id"])
+        remaining = find_record(session, Customer, request.path_params["id"])
         same = select(CustomerAddress.customer_id).where(
             CustomerAddress.lookup == (lookup_or_none(text(form, "other")) or ""),
             CustomerAddress.customer_id != remaining.id,
@@ -167,8 +167,8 @@ def add_order(request: Request, user: User, form: FormData) -> Response:
     customer_id = request.path_params["id"]
     try:
         with context_of(request).database.session_scope() as session:
-            find_customer(session, customer_id)
-            create_order(session, parse(NewOrder, {**form, "customer": customer_id}))
+            find_record(session, Customer, customer_id)
+            save_order(session, None, parse(NewOrder, {**form, "customer": customer_id}))
     except ActionError as error:
         return redirect(f"{BASE_PATH}/{customer_id}", next(iter(errors_of(error).values())), kind="problem")
     return redirect(f"{BASE_PATH}/{customer_id}", _("Saved."))
@@ -177,20 +177,20 @@ def add_order(request: Request, user: User, form: FormData) -> Response:
 @routes.page("/orders/{id}")
 def order(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        row = find_order(session, request.path_params["id"])
+        row = find_record(session, Order, request.path_params["id"])
     return _order_form(request, row, {}, {})
 
 
 @routes.action("/orders/{id}")
-def save_order(request: Request, user: User, form: FormData) -> Response:
+def change_order(request: Request, user: User, form: FormData) -> Response:
     """``owner`` is an address of the customer; empty for none."""
     context = context_of(request)
     with context.database.reading() as session:
-        row = find_order(session, request.path_params["id"])
+        row = find_record(session, Order, request.path_params["id"])
     try:
         with context.database.session_scope() as session:
             values = {**form, "customer": _owner(session, text(form, "owner"))}
-            change_order(session, find_order(session, row.public_id), parse(OrderChange, values))
+            save_order(session, find_record(session, Order, row.public_id), parse(OrderChange, values))
     except ActionError as error:
         return _order_form(request, row, dict(form), errors_of(error), 422)
     return redirect(f"/orders/{row.public_id}", _("Saved."))
@@ -199,7 +199,7 @@ def save_order(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/orders/{id}/removal")
 def order_removal(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
-        delete_order(session, find_order(session, request.path_params["id"]))
+        delete_order(session, find_record(session, Order, request.path_params["id"]))
     return redirect(BASE_PATH, _("The order is deleted. Its letters stay with the customer."))
 
 

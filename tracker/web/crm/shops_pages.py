@@ -11,12 +11,11 @@ from tracker.crm.shops import (
     GroupChange,
     NewGroup,
     NewShop,
-    change_group,
-    create_group,
-    create_shop,
     delete_group,
     delete_shop,
     members_of,
+    save_group,
+    save_shop,
 )
 from tracker.locale import _
 from tracker.models import GroupMember, ManagerGroup, Shop, User
@@ -53,11 +52,13 @@ def _turns(session: Session) -> dict[tuple[int, int], int]:
 
 @routes.action(BASE_PATH)
 def add_group(request: Request, user: User, form: FormData) -> Response:
-    return _save(request, lambda session: create_group(session, parse(NewGroup, {**form, "members": _members(form)})))
+    return _save(
+        request, lambda session: save_group(session, None, parse(NewGroup, {**form, "members": _members(form)}))
+    )
 
 
 @routes.action(f"{BASE_PATH}/{{id}}")
-def save_group(request: Request, user: User, form: FormData) -> Response:
+def change_group(request: Request, user: User, form: FormData) -> Response:
     """``act`` is save or remove."""
 
     def work(session: Session) -> None:
@@ -65,7 +66,7 @@ def save_group(request: Request, user: User, form: FormData) -> Response:
         if text(form, "act") == "remove":
             delete_group(session, group)
         else:
-            change_group(session, group, parse(GroupChange, {**form, "members": _members(form)}))
+            save_group(session, group, parse(GroupChange, {**form, "members": _members(form)}))
 
     return _save(request, work)
 
@@ -76,7 +77,7 @@ def _members(form: FormData) -> list[str]:
 
 @routes.action("/settings/shops")
 def add_shop(request: Request, user: User, form: FormData) -> Response:
-    return _save(request, lambda session: create_shop(session, parse(NewShop, form)))
+    return _save(request, lambda session: save_shop(session, None, parse(NewShop, form)))
 
 
 @routes.action("/settings/shops/{id}/removal")

@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from tracker.locale import N_, _
 from tracker.models import User, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from tracker.models.ownership import owned, owned_rows
 from tracker.notifications.webhooks import (
     TEST_KIND,
     EndpointChange,
     NewEndpoint,
     change_endpoint,
     create_endpoint,
-    find_endpoint,
     replay,
     rotate_secret,
     send_test,
@@ -83,7 +83,7 @@ def save_webhook(request: Request, user: User, form: FormData) -> Response:
     context, id_, act = context_of(request), request.path_params["id"], text(form, "act")
     try:
         with context.database.session_scope() as session:
-            endpoint = find_endpoint(session, user, id_)
+            endpoint = owned(session, WebhookEndpoint, user, id_)
             if act == "remove":
                 session.delete(endpoint)
                 return redirect(BASE_PATH, _("The webhook is deleted. Nothing more is sent to it."))
@@ -105,7 +105,7 @@ def _change(form: FormData, act: str) -> EndpointChange:
 def new_secret(request: Request, user: User, _form: FormData) -> Response:
     context, id_ = context_of(request), request.path_params["id"]
     with context.database.session_scope() as session:
-        secret = rotate_secret(session, context, find_endpoint(session, user, id_))
+        secret = rotate_secret(session, context, owned(session, WebhookEndpoint, user, id_))
     return _endpoint_page(request, user, id_, secret=secret)
 
 
@@ -113,7 +113,7 @@ def new_secret(request: Request, user: User, _form: FormData) -> Response:
 def try_webhook(request: Request, user: User, _form: FormData) -> Response:
     id_ = request.path_params["id"]
     with context_of(request).database.session_scope() as session:
-        send_test(session, find_endpoint(session, user, id_))
+        send_test(session, owned(session, WebhookEndpoint, user, id_))
     return redirect(f"{BASE_PATH}/{id_}", _("A test is on its way. What came of it stands below in a moment."))
 
 
@@ -121,7 +121,7 @@ def try_webhook(request: Request, user: User, _form: FormData) -> Response:
 def replay_event(request: Request, user: User, form: FormData) -> Response:
     id_ = request.path_params["id"]
     with context_of(request).database.session_scope() as session:
-        count = replay(session, find_endpoint(session, user, id_), [text(form, "event", 40)])
+        count = replay(session, owned(session, WebhookEndpoint, user, id_), [text(form, "event", 40)])
     said = _("It is sent again, with the same id.") if count else _("This event is no longer there.")
     return redirect(f"{BASE_PATH}/{id_}", said, kind="done" if count else "problem")
 
@@ -143,8 +143,7 @@ def _list_page(
     status: int = 200,
 ) -> Response:
     with context_of(request).database.reading() as session:
-        mine = select(WebhookEndpoint).where(WebhookEndpoint.user_id == user.id)
-        endpoints = session.exec(mine.order_by(col(WebhookEndpoint.id))).all()
+        endpoints = session.exec(owned_rows(WebhookEndpoint, user).order_by(col(WebhookEndpoint.id))).all()
     context = {"endpoints": endpoints, "url": url, "kinds": kinds or [], "labels": _labels(), "wrong": wrong or {}}
     return render(request, "crm/webhooks.html", context, status)
 
@@ -153,7 +152,7 @@ def _endpoint_page(
     request: Request, user: User, id_: str, *, secret: str = "", wrong: FormErrors | None = None, status: int = 200
 ) -> Response:
     with context_of(request).database.reading() as session:
-        endpoint = find_endpoint(session, user, id_)
+        endpoint = owned(session, WebhookEndpoint, user, id_)
         context = {"endpoint": endpoint, "lines": _log(session, endpoint), "labels": _labels()}
     context |= {"secret": secret, "wrong": wrong or {}}
     return render(request, "crm/webhook.html", context, status)

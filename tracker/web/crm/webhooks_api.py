@@ -1,7 +1,7 @@
 """``/webhooks``: where events are sent to, and what became of each attempt."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
@@ -15,7 +15,6 @@ from tracker.notifications.webhooks import (
     NewEndpoint,
     change_endpoint,
     create_endpoint,
-    find_endpoint,
     replay,
     rotate_secret,
     send_test,
@@ -23,7 +22,8 @@ from tracker.notifications.webhooks import (
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
-from tracker.web.api.paging import Listing, Paged, PageQuery, page
+from tracker.web.api.paging import Listing, Paged, page
+from tracker.web.api.resource import Resource
 
 webhooks = router("Webhooks")
 
@@ -73,20 +73,24 @@ class AttemptQuery(Paged):
     event: Annotated[str, Field(max_length=40, description="The id of one event.")] = ""
 
 
-def _facts(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    return {
-        "id": endpoint.public_id,
-        **endpoint.model_dump(include={"url", "kinds", "active", "problem", "failing_since", "created_at"}),
-    }
-
-
-@webhooks.get("/webhooks", response_model=Listing[EndpointResponse])
-def list_webhooks(call: Caller, paged: PageQuery) -> Listing[EndpointResponse]:
-    """My webhooks, the oldest first."""
-    with call.reading() as session:
-        mine = select(WebhookEndpoint).where(WebhookEndpoint.user_id == call.user.id)
-        rows, after = page(session, mine, WebhookEndpoint, paged, newest_first=False)
-        return Listing(items=[EndpointResponse(**_facts(row)) for row in rows], next=after)
+WEBHOOKS = Resource(
+    plural="webhooks",
+    singular="webhook",
+    model=WebhookEndpoint,
+    new=NewEndpoint,
+    change=EndpointChange,
+    response=EndpointResponse,
+    show=lambda session, call, rows: [EndpointResponse.of_row(row) for row in rows],
+    save=lambda session, call, row, change: change_endpoint(session, call.context, row, change),
+    remove=lambda session, call, row: session.delete(row),
+    texts=(
+        "My webhooks, the oldest first.",
+        "One webhook.",
+        "",
+        "Changes what is given.",
+        "Forgets a webhook; nothing more is sent to it.",
+    ),
+)
 
 
 @webhooks.post("/webhooks", response_model=NewEndpointResponse, status_code=201)
@@ -95,34 +99,12 @@ def post_webhook(call: Caller, new: NewEndpoint) -> Response:
 
     def work(session: Session) -> NewEndpointResponse:
         endpoint, secret = create_endpoint(session, call.context, call.user, new)
-        return NewEndpointResponse(**_facts(endpoint), secret=secret)
+        return NewEndpointResponse.of_row(endpoint, secret=secret)
 
     return idempotent(call, work, status=201)
 
 
-@webhooks.get("/webhooks/{id}", response_model=EndpointResponse)
-def get_webhook(call: Caller, id: str) -> EndpointResponse:
-    """One webhook."""
-    with call.reading() as session:
-        return EndpointResponse(**_facts(find_endpoint(session, call.user, id)))
-
-
-@webhooks.patch("/webhooks/{id}", response_model=EndpointResponse)
-def patch_webhook(call: Caller, id: str, change: EndpointChange) -> Response:
-    """Changes what is given."""
-
-    def work(session: Session) -> EndpointResponse:
-        endpoint = find_endpoint(session, call.user, id)
-        change_endpoint(session, call.context, endpoint, change)
-        return EndpointResponse(**_facts(endpoint))
-
-    return idempotent(call, work)
-
-
-@webhooks.delete("/webhooks/{id}", status_code=204, response_class=Response)
-def delete_webhook(call: Caller, id: str) -> Response:
-    """Forgets a webhook; nothing more is sent to it."""
-    return idempotent(call, lambda session: session.delete(find_endpoint(session, call.user, id)), status=204)
+WEBHOOKS.add_to(webhooks, with_post=False)
 
 
 @webhooks.post("/webhooks/{id}/secret", response_model=NewEndpointResponse)
@@ -130,9 +112,8 @@ def post_secret(call: Caller, id: str) -> Response:
     """A new secret. For a day everything is signed with the one before, too."""
 
     def work(session: Session) -> NewEndpointResponse:
-        endpoint = find_endpoint(session, call.user, id)
-        secret = rotate_secret(session, call.context, endpoint)
-        return NewEndpointResponse(**_facts(endpoint), secret=secret)
+        endpoint = WEBHOOKS.row(session, call, id)
+        return NewEndpointResponse.of_row(endpoint, secret=rotate_secret(session, call.context, endpoint))
 
     return idempotent(call, work)
 
@@ -142,7 +123,7 @@ def post_test(call: Caller, id: str) -> Response:
     """Sends an event of the kind ``webhook.test``."""
 
     def work(session: Session) -> ReplayResponse:
-        send_test(session, find_endpoint(session, call.user, id))
+        send_test(session, WEBHOOKS.row(session, call, id))
         return ReplayResponse(events=1)
 
     return idempotent(call, work, status=202)
@@ -153,7 +134,7 @@ def post_replay(call: Caller, id: str, request: ReplayRequest) -> Response:
     """Sends events again, with the same ``webhook-id`` and body."""
 
     def work(session: Session) -> ReplayResponse:
-        endpoint = find_endpoint(session, call.user, id)
+        endpoint = WEBHOOKS.row(session, call, id)
         return ReplayResponse(events=replay(session, endpoint, request.events, request.since))
 
     return idempotent(call, work, status=202)
@@ -163,7 +144,7 @@ def post_replay(call: Caller, id: str, request: ReplayRequest) -> Response:
 def list_attempts(call: Caller, id: str, query: Annotated[AttemptQuery, Query()]) -> Listing[AttemptResponse]:
     """What became of each attempt, the newest first."""
     with call.reading() as session:
-        endpoint = find_endpoint(session, call.user, id)
+        endpoint = WEBHOOKS.row(session, call, id)
         mine = select(WebhookDelivery.id).where(WebhookDelivery.endpoint_id == endpoint.id)
         if query.event:
             named = select(WebhookEvent.id).where(WebhookEvent.public_id == query.event)
@@ -176,5 +157,4 @@ def list_attempts(call: Caller, id: str, query: Annotated[AttemptQuery, Query()]
 def _attempt(session: Session, attempt: WebhookAttempt) -> AttemptResponse:
     delivery = session.get_one(WebhookDelivery, attempt.delivery_id)
     event = session.get_one(WebhookEvent, delivery.event_id)
-    facts = attempt.model_dump(include={"at", "status", "problem", "milliseconds"})
-    return AttemptResponse(event=event.public_id, kind=event.kind, next_at=delivery.due_at, **facts)
+    return AttemptResponse.of_row(attempt, event=event.public_id, kind=event.kind, next_at=delivery.due_at)

@@ -1,6 +1,6 @@
 """``/letters`` and ``/enquiries``: what came in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -31,10 +31,10 @@ from tracker.models import (
     LetterAttachment,
     LetterBody,
     Mailbox,
-    Message,
     Order,
     User,
 )
+from tracker.models.rows import public_ids
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
 from tracker.web.api.idempotency import idempotent
@@ -188,16 +188,14 @@ def get_letter(call: Caller, id: str) -> LetterResponse:
         letter = find_letter(session, call.user, id)
         (facts,) = _facts(session, rows_of(session, call.user, [letter]))
         body = session.get(LetterBody, letter.id)
-        return LetterResponse(
+        return LetterResponse.of_row(
+            letter,
             **facts,
             text=body.text if body else "",
             html=body.html if body else None,
             headers=body.headers if body else "",
             attachments=_attachments(session, letter),
             attribution=attributions(session, [letter.id or 0]).get(letter.id or 0),
-            **letter.model_dump(
-                include={"message_id", "reply_to", "to", "cc", "size", "defects", "flags", "unparsed", "too_large"}
-            ),
         )
 
 
@@ -330,8 +328,8 @@ def _page(
 
 
 def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
-    boxes = _public_ids(session, Mailbox, (row.letter.mailbox_id for row in rows))
-    enquiries = _public_ids(session, Letter, (row.letter.repeat_of_id for row in rows))
+    boxes = public_ids(session, Mailbox, (row.letter.mailbox_id for row in rows))
+    enquiries = public_ids(session, Letter, (row.letter.repeat_of_id for row in rows))
     return [
         {
             "id": row.letter.public_id,
@@ -362,20 +360,6 @@ def _bound(row: LetterRow) -> BoundResponse | None:
     return BoundResponse(kind="message", id=row.answers.public_id, rule=row.letter.reply_rule)
 
 
-def _public_ids(
-    session: Session, model: type[Mailbox] | type[Letter] | type[Message], ids: Iterable[int | None]
-) -> dict[int, str]:
-    wanted = {id_ for id_ in ids if id_ is not None}
-    query = select(col(model.id), col(model.public_id)).where(col(model.id).in_(wanted))
-    return {row[0]: row[1] for row in session.execute(query)} if wanted else {}
-
-
 def _attachments(session: Session, letter: Letter) -> list[AttachmentResponse]:
     query = select(LetterAttachment).where(col(LetterAttachment.letter_id) == letter.id)
-    return [
-        AttachmentResponse(
-            id=file.public_id,
-            **file.model_dump(include={"filename", "written_name", "content_type", "size", "inline"}),
-        )
-        for file in session.scalars(query.order_by(col(LetterAttachment.position)))
-    ]
+    return [AttachmentResponse.of_row(file) for file in session.scalars(query.order_by(col(LetterAttachment.position)))]

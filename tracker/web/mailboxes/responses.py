@@ -23,8 +23,7 @@ class CredentialsResponse(ResponseModel):
 
     @classmethod
     def of(cls, credential: Credential) -> "CredentialsResponse":
-        same = credential.model_dump(include=set(cls.model_fields) - {"id", "secret_set"})
-        return cls(id=credential.public_id, secret_set=credential.secret is not None, **same)
+        return cls.of_row(credential, secret_set=credential.secret is not None)
 
 
 class RunResponse(ResponseModel):
@@ -76,13 +75,11 @@ class MailboxResponse(ResponseModel):
 
     @classmethod
     def of(cls, mailbox: Mailbox, credential: Credential | None, *, noticed_at_once: bool) -> "MailboxResponse":
-        same = mailbox.model_dump(include=set(cls.model_fields) - {"id", "credentials", "last_run", "noticed_at_once"})
-        return cls(
-            id=mailbox.public_id,
+        return cls.of_row(
+            mailbox,
             credentials=credential.public_id if credential else None,
             last_run=_run(mailbox),
             noticed_at_once=noticed_at_once,
-            **same,
         )
 
 

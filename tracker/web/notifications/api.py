@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 from pydantic import Field
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col
 from starlette.responses import Response
 
 from tracker.locale import use_locale
 from tracker.mail.fields import ResponseModel
 from tracker.models import Delivery, Message, Notification
 from tracker.models.ownership import owned, owned_rows
+from tracker.models.rows import public_ids, rows_by_id
 from tracker.notifications.bell_lines import bell_lines
 from tracker.notifications.notify import mark_all_read, mark_read, unread_count
 from tracker.web.api.authenticated import router
@@ -91,25 +92,17 @@ def notification_shapes(
     """The lines as the bell shows them, in the person's language."""
     with use_locale(call.user.locale, call.user.timezone):
         texts = [f"{line.text} · {line.counter}" if line.counter else line.text for line in bell_lines(session, rows)]
-    messages = _by_id(session, Message.id, Message.public_id, {row.message_id for row in rows})
-    addresses = _by_id(session, Delivery.id, Delivery.address, {row.delivery_id for row in rows})
+    messages = public_ids(session, Message, (row.message_id for row in rows))
+    deliveries = rows_by_id(session, Delivery, (row.delivery_id for row in rows))
     return [
-        NotificationResponse(
-            id=row.public_id,
+        NotificationResponse.of_row(
+            row,
             text=text,
             message=messages.get(row.message_id),
-            recipient=addresses.get(row.delivery_id),
-            **row.model_dump(include=_PLAIN),
+            recipient=deliveries[row.delivery_id].address if row.delivery_id in deliveries else None,
         )
         for row, text in zip(rows, texts, strict=True)
     ]
-
-
-_PLAIN = set(NotificationResponse.model_fields) - {"id", "text", "message", "recipient"}
-
-
-def _by_id(session: Session, id: Any, value: Any, ids: set[int | None]) -> dict[int | None, str]:
-    return dict(session.exec(select(id, value).where(col(id).in_(ids - {None}))).all())
 
 
 feed = router("Feed")

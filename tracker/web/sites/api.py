@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tracker.inbound.probe import send_probe
 from tracker.models import Site, SiteBlock, SiteRule, SiteSource
-from tracker.models.ownership import owned, owned_rows
+from tracker.models.ownership import owned_rows
 from tracker.runtime.paging import Cursor
 from tracker.sites.block_search import search_block
 from tracker.sites.coverage import MOST_SHORT_CODES, MOST_VISITS, pool_size
@@ -57,7 +57,7 @@ SITES = Resource(
     new=NewSite,
     change=SiteChange,
     response=SiteResponse,
-    show=lambda session, call, row: SiteResponse.of(call.context, row),
+    show=lambda session, call, rows: [SiteResponse.of(call.context, row) for row in rows],
     save=lambda session, call, row, change: save_site(session, call.context, call.user, row, change),
     remove=lambda session, call, row: remove_site(session, call.context, row),
     texts=(
@@ -75,7 +75,7 @@ BLOCKS = Resource(
     new=NewBlock,
     change=BlockChange,
     response=BlockResponse,
-    show=lambda session, call, row: BlockResponse.of(row),
+    show=lambda session, call, rows: [BlockResponse.of_row(row) for row in rows],
     save=lambda session, call, row, change: save_block(session, call.context, call.user, row, change),
     remove=lambda session, call, row: remove_block(session, call.context, call.user, row),
     texts=(
@@ -93,7 +93,7 @@ SOURCES = Resource(
     new=NewSource,
     change=SourceChange,
     response=SourceResponse,
-    show=lambda session, call, row: SourceResponse.of(row),
+    show=lambda session, call, rows: [SourceResponse.of(row) for row in rows],
     save=lambda session, call, row, change: save_source(session, call.context, call.user, row, change),
     remove=lambda session, call, row: remove_source(session, call.context, call.user, row),
     texts=(
@@ -111,7 +111,7 @@ RULES = Resource(
     new=NewRule,
     change=RuleChange,
     response=RuleResponse,
-    show=lambda session, call, row: RuleResponse.of(session, call.user, row),
+    show=lambda session, call, rows: [RuleResponse.of(session, call.user, row) for row in rows],
     save=lambda session, call, row, change: save_rule(session, call.context, call.user, row, change),
     remove=lambda session, call, row: remove_rule(session, call.context, row),
     texts=(
@@ -135,23 +135,16 @@ BLOCKS.add_to(sites)
 
 
 @sites.get("/sources", response_model=Listing[SourceResponse])
-def list_sources(call: Caller, paged: PageQuery) -> Listing[SourceResponse]:
+def list_sources(call: Caller, paged: PageQuery) -> Any:
     """My sources in their order: the first that fits a visit wins."""
     with call.reading() as session:
-        rows, after = _by_priority(session, call, SiteSource, paged)
-        return Listing(items=[SourceResponse.of(row) for row in rows], next=after)
+        return SOURCES.listed(session, call, *_by_priority(session, call, SiteSource, paged))
 
 
 @sites.post("/sources/{id}/priority", response_model=SourceResponse)
 def post_source_priority(call: Caller, id: str, where: PriorityMove) -> Response:
     """Moves a source up, down, to the top or to the bottom."""
-
-    def work(session: Session) -> SourceResponse:
-        source = owned(session, SiteSource, call.user, id)
-        move(session, call.context, call.user, source, where.move)
-        return SourceResponse.of(source)
-
-    return idempotent(call, work)
+    return SOURCES.act(call, id, lambda session, row: move(session, call.context, call.user, row, where.move))
 
 
 SOURCES.add_to(sites, with_list=False)
@@ -167,7 +160,7 @@ class RuleQuery(Paged):
 
 
 @sites.get("/rules", response_model=Listing[RuleResponse])
-def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[RuleResponse]:
+def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Any:
     """My rules in their order: the first active one that is for a visit fires, alone."""
     chosen = [
         getattr(SiteRule, name) == value
@@ -178,7 +171,7 @@ def list_rules(call: Caller, query: Annotated[RuleQuery, Query()]) -> Listing[Ru
         rows, after = _by_priority(session, call, SiteRule, query, *chosen)
         words = query.q.lower().split()
         rows = [row for row in rows if all(word in f"{row.name} {row.description}".lower() for word in words)]
-        return Listing(items=[RuleResponse.of(session, call.user, row) for row in rows], next=after)
+        return RULES.listed(session, call, rows, after)
 
 
 @sites.post("/rules/preview", response_model=PreviewResponse)
@@ -212,13 +205,7 @@ RULES.add_to(sites, with_list=False)
 @sites.post("/rules/{id}/priority", response_model=RuleResponse)
 def post_rule_priority(call: Caller, id: str, where: PriorityMove) -> Response:
     """Moves a rule up, down, to the top or to the bottom."""
-
-    def work(session: Session) -> RuleResponse:
-        rule = owned(session, SiteRule, call.user, id)
-        move(session, call.context, call.user, rule, where.move)
-        return RuleResponse.of(session, call.user, rule)
-
-    return idempotent(call, work)
+    return RULES.act(call, id, lambda session, row: move(session, call.context, call.user, row, where.move))
 
 
 @sites.post("/rules/{id}/probe", response_model=RuleResponse, status_code=202)
@@ -229,11 +216,7 @@ def post_rule_probe(call: Caller, id: str) -> Response:
         return first
     test_mails.take(call.user)
     send_probe(call.context, call.user, id)
-    return idempotent(
-        call,
-        lambda session: RuleResponse.of(session, call.user, owned(session, SiteRule, call.user, id)),
-        status=202,
-    )
+    return RULES.act(call, id, lambda session, row: None, status=202)
 
 
 def _by_priority(

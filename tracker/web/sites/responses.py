@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import Session
 
 from tracker.mail.fields import ResponseModel
-from tracker.models import Site, SiteBlock, SiteRule, SiteSource, User
+from tracker.models import Site, SiteRule, SiteSource, User
 from tracker.runtime.context import AppContext
 from tracker.sites.conditions import slow_patterns
 from tracker.sites.coverage import coverage_of
@@ -35,8 +35,7 @@ class SiteResponse(ResponseModel):
 
     @classmethod
     def of(cls, context: AppContext, site: Site) -> "SiteResponse":
-        same = site.model_dump(include=set(cls.model_fields) - {"id", "snippet"})
-        return cls(id=site.public_id, snippet=script_tag(context, site), **same)
+        return cls.of_row(site, snippet=script_tag(context, site))
 
 
 def script_tag(context: AppContext, site: Site) -> str:
@@ -58,10 +57,6 @@ class BlockResponse(ResponseModel):
     is_error: bool
     seen_at: datetime | None
     created_at: datetime
-
-    @classmethod
-    def of(cls, block: SiteBlock) -> "BlockResponse":
-        return cls(id=block.public_id, **block.model_dump(include=set(cls.model_fields) - {"id"}))
 
 
 class PlaceResponse(ResponseModel):
@@ -95,12 +90,11 @@ class SourceResponse(ResponseModel):
 
     @classmethod
     def of(cls, source: SiteSource) -> "SourceResponse":
-        same = source.model_dump(include={"name", "channel", "group", "conditions", "created_at"})
         slow = slow_patterns(source.conditions)
         warnings = [
             f"“{text}” takes long in many programs; here it is read by one that cannot be slow." for text in slow
         ]
-        return cls(id=source.public_id, priority=source.position, warnings=warnings, **same)
+        return cls.of_row(source, priority=source.position, warnings=warnings)
 
 
 class RuleResponse(ResponseModel):
@@ -132,19 +126,16 @@ class RuleResponse(ResponseModel):
 
     @classmethod
     def of(cls, session: Session, user: User, rule: SiteRule) -> "RuleResponse":
-        special = {"id", "priority", "untested", "coverage", "warnings", "dynamic_settings", "lease_minutes"}
-        same = rule.model_dump(include=set(cls.model_fields) - special)
         dynamic = rule.tracking_type == "dynamic"
         coverage = coverage_of(session, rule) if dynamic else None
-        return cls(
-            id=rule.public_id,
+        return cls.of_row(
+            rule,
             priority=rule.position,
             untested=dynamic and rule.probe not in ("passed",),
             coverage=coverage,
             warnings=[str(warning) for warning in warnings_of(session, user, rule)],
             dynamic_settings=[{**pool, "coverage": coverage} for pool in rule.dynamic_settings],
             lease_minutes=lease_minutes(rule) if dynamic else None,
-            **same,
         )
 
 

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from tracker.mail.fields import ResponseModel
 from tracker.models import Letter, LetterSource, PageView, Site, SiteLease, SiteRule, Visit
 from tracker.models.ownership import find_owned, owned, owned_rows
+from tracker.models.rows import public_ids
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller, RequestContext
@@ -103,7 +104,7 @@ def get_visit(call: Caller, id: str) -> VisitResponse:
             **facts,
             sessions=_sessions(session, visit),
             pages=[
-                PageResponse(at=row.at, page=row.page)
+                PageResponse.of_row(row)
                 for row in session.exec(
                     select(PageView).where(PageView.visit_id == visit.id).order_by(col(PageView.at))
                 )
@@ -133,8 +134,8 @@ def _conditions(session: Session, call: RequestContext, query: VisitQuery) -> li
 
 
 def _facts(session: Session, rows: Sequence[Visit]) -> list[dict[str, Any]]:
-    sites = _names(session, Site, {row.site_id for row in rows})
-    rules = _names(session, SiteRule, {row.rule_id for row in rows})
+    sites = public_ids(session, Site, (row.site_id for row in rows))
+    rules = public_ids(session, SiteRule, (row.rule_id for row in rows))
     same = set(VisitLine.model_fields) - {"id", "site", "rule", "pages_seen"}
     return [
         {
@@ -148,11 +149,6 @@ def _facts(session: Session, rows: Sequence[Visit]) -> list[dict[str, Any]]:
     ]
 
 
-def _names(session: Session, model: Any, ids: set[int | None]) -> dict[int | None, str]:
-    query = select(model.id, model.public_id).where(col(model.id).in_(ids - {None}))
-    return {row[0]: row[1] for row in session.exec(query)}
-
-
 def _sessions(session: Session, visit: Visit) -> list[str]:
     query = select(Visit.public_id).where(Visit.site_id == visit.site_id, Visit.visitor == visit.visitor)
     return list(session.exec(query.order_by(col(Visit.began_at))))
@@ -162,12 +158,5 @@ def _codes(session: Session, visit: Visit) -> list[LeaseResponse]:
     leases = session.exec(
         select(SiteLease).where(SiteLease.visit_id == visit.id).order_by(col(SiteLease.shown_at))
     ).all()
-    rules = _names(session, SiteRule, {lease.rule_id for lease in leases})
-    return [
-        LeaseResponse(
-            code=lease.code or None,
-            rule=rules.get(lease.rule_id),
-            **lease.model_dump(include={"address", "shown_at", "until", "intent_at"}),
-        )
-        for lease in leases
-    ]
+    rules = public_ids(session, SiteRule, (lease.rule_id for lease in leases))
+    return [LeaseResponse.of_row(lease, code=lease.code or None, rule=rules.get(lease.rule_id)) for lease in leases]
