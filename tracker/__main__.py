@@ -137,7 +137,7 @@ def _add_serving(commands: "Commands") -> None:
     parser = _add(commands, "gateway", "gateway.gateway", "the SMTP gateway alone: mail programs submit through it")
     parser.add_argument("--host")
     parser.add_argument("--port", type=port)
-    _add(commands, "worker", "worker.worker", "drains edges, judges, sends, sweeps")
+    _add(commands, "worker", "gateway.worker", "drains edges, judges, sends, sweeps")
     _add(commands, "migrate", "checks.migrate", "brings the database to the newest revision")
 
 

@@ -26,8 +26,8 @@ from tracker.crm.file_import import continue_imports
 from tracker.engagement.edge_sources import Edge, SourceError, edges
 from tracker.engagement.ingest import BATCH as hits_at_once
 from tracker.engagement.ingest import drain, drain_backlog, retry_quarantined
-from tracker.engagement.nightly_rejudge import rejudge_nightly
 from tracker.engagement.range_refresh import refresh_due
+from tracker.engagement.rejudge import rejudge_nightly
 from tracker.engagement.reverse_dns import ReverseDns
 from tracker.engagement.reverse_names import ReverseNames
 from tracker.engagement.scanner_reputation import learn_scanners

@@ -17,7 +17,7 @@ from tracker.models import Customer, SearchKind, User, WebhookEndpoint, WebhookE
 from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.csv_pages import _rows
-from tracker.web.http.csv_export import harmless
+from tracker.web.http.download import harmless
 
 
 def take(shop: ShopWorld, file: str | bytes) -> list[RowResult]:

@@ -11,9 +11,15 @@ from sqlmodel import Session
 
 from tests.crm.shop_world import ShopWorld
 from tracker.consent.preferences import set_preference
-from tracker.crm.office_hours import ScheduleError, read_schedule
 from tracker.crm.report import answers_report, enquiries_report
-from tracker.crm.working_time import WorkingTime, change_working_time, office_hours, working_time
+from tracker.crm.working_time import (
+    ScheduleError,
+    WorkingTime,
+    change_working_time,
+    office_hours,
+    read_schedule,
+    working_time,
+)
 from tracker.models import EnquiryStatus, Letter, User
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.report_table import Period, Report

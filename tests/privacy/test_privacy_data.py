@@ -42,7 +42,7 @@ def test_every_column_is_on_the_list() -> None:
     assert missing == [], (
         "Say in tracker/privacy/data.py what these columns may tell of a person: person (names them), about (what they did), "
         "words (free text), staff (our own people) or plain. Rows about a person also need their line in "
-        "tracker/privacy/erase.py and, where the person may see them, in tracker/privacy/held.py."
+        "tracker/privacy/erase.py and, where the person may see them, in tracker/privacy/archive.py."
     )
     gone = [
         f"{name}.{column}" for name, listed in DATA.items() for column in listed.every() if column not in _columns(name)

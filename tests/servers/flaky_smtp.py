@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.servers.smtp import DEFERRED, SmtpRules, SmtpSink
-from tracker.demo.loop_thread import LoopThread
-from tracker.demo.smtp_listener import SmtpListener, hang_up
+from tracker.demo.sandbox_smtp import SmtpListener, hang_up
+from tracker.demo.world import LoopThread
 
 
 class FlakySink(SmtpSink):

@@ -16,8 +16,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.servers.authority import ca
 from tests.servers.processes import wait_until
-from tracker.demo.loop_thread import LoopThread
-from tracker.demo.smtp_listener import SmtpListener, hang_up
+from tracker.demo.sandbox_smtp import SmtpListener, hang_up
+from tracker.demo.world import LoopThread
 
 Tls = Literal["none", "starttls", "implicit"]
 

@@ -9,7 +9,7 @@ from sqlmodel import col, delete, select
 from pixel.tokens import new_public_id
 from tests.sites.website import Website
 from tracker.models import Mailbox, Notification, SiteRule, Visit
-from tracker.sites.rule_notices import LEAST_VISITS, tell_of_rules
+from tracker.sites.notices import LEAST_VISITS, tell_of_rules
 
 
 def told(website: Website) -> list[str]:

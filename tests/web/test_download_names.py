@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tracker.web.http.csv_export import csv_response, harmless
-from tracker.web.http.download import disposition, download
+from tracker.web.http.download import csv_response, disposition, download, harmless
 
 
 @pytest.mark.parametrize(

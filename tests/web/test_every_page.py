@@ -16,7 +16,7 @@ from tests.web.letters_world import GALLERY as LETTERS
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Written, make_account, write
 from tracker.crm.file_import import begin_import
-from tracker.demo.shop import open_shop
+from tracker.demo.seed import open_shop
 from tracker.models import (
     ApiToken,
     Customer,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tracker.web.http.proxy_headers import Forwarded
+from tracker.web.http.middleware import Forwarded
 
 PROXIES = [ip_network("10.0.0.0/8")]
 

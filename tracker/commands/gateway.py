@@ -1,4 +1,4 @@
-"""Running the gateway for mail programs: alone, or opened beside the pages."""
+"""Running one role alone: the gateway for mail programs, which may also be opened beside the pages, and the worker."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from tracker.commands.contexts import open_context
 from tracker.commands.running import start_logging, until_signal
 from tracker.outbound.gateway.server import Gateway
 from tracker.runtime.context import AppContext
+from tracker.worker import Worker
 
 
 def gateway(words: argparse.Namespace) -> int:
@@ -39,3 +40,13 @@ def open_gateway(context: AppContext, host: str, port: int, option: str) -> Gate
     how = "with TLS" if made.from_elsewhere else "from this machine only: without INKLING_SMTP_TLS_CERT there is no TLS"
     print(f"Mail programs submit to {host}:{made.port} ({how})", file=sys.stderr)
     return made
+
+
+def worker(_words: argparse.Namespace) -> int:
+    """Works until it is told to stop."""
+    start_logging()
+    stop = until_signal()
+    with open_context() as context:
+        print("The worker runs.", file=sys.stderr)
+        Worker(context).run_until(stop)
+    return 0

@@ -17,8 +17,7 @@ from sqlmodel import col, select
 
 from pixel.server import server_config
 from tracker.demo.incoming import deliver_answers, deliver_enquiries, poll_now
-from tracker.demo.seed import PASSWORD, SELLERS, seed, send_first_mail
-from tracker.demo.shop import deliver_shop_letters
+from tracker.demo.seed import PASSWORD, SELLERS, deliver_shop_letters, seed, send_first_mail
 from tracker.demo.visitors import VISITORS, visit
 from tracker.demo.webmail import create_webmail
 from tracker.demo.website import PATH, visit_website

@@ -5,6 +5,7 @@ Nothing leaves the machine. Two local-parts behave badly on purpose, at any doma
 """
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -12,7 +13,43 @@ from email.utils import format_datetime
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tracker.demo.smtp_listener import SmtpListener
+
+class SmtpListener:
+    """`new_session` makes the protocol object of every connection; open and close it on one event loop."""
+
+    port: int
+
+    def __init__(self, new_session: Callable[[], SMTP]) -> None:
+        self._new_session = new_session
+        self._sessions: list[SMTP] = []
+        self._server: asyncio.Server | None = None
+
+    async def open(self, host: str, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Listens; port 0 means any free one, then found in `port`."""
+        self._server = await asyncio.get_running_loop().create_server(self._accept, host, port, ssl=tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Listens no more and cuts every line."""
+        if self._server:
+            self._server.close()
+        for session in self._sessions:
+            hang_up(session)
+        await asyncio.sleep(0)
+
+    def _accept(self) -> SMTP:
+        self._sessions = [session for session in self._sessions if session.transport]
+        self._sessions.append(self._new_session())
+        return self._sessions[-1]
+
+
+def hang_up(session: SMTP) -> None:
+    """Cuts the line without a word."""
+    transport = session.transport
+    # a closed TLS transport cannot be aborted in Python 3.11.2
+    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+        transport.abort()
+
 
 REFUSED = "550 5.1.1 There is no such person in the sandbox"
 PUT_OFF = "451 4.7.1 Too busy just now, try again later"

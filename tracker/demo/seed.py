@@ -1,22 +1,25 @@
-"""The people of the demo: two who sell, some they write to, and what these agreed to."""
+"""The people of the demo: two who sell, some they write to, what these agreed to; and the shop whose customers they are."""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlmodel import Session, select
 
 from tracker.consent.ledger import record_consent
 from tracker.consent.preferences import set_preference
 from tracker.consent.rules import MEASURED, ConsentState, Proof
+from tracker.crm.customers import CustomerChange, create_customer
+from tracker.crm.orders import OrderChange, save_order
+from tracker.crm.shops import NewGroup, NewShop, save_group, save_shop
 from tracker.demo.enquiries import add_enquiries
 from tracker.demo.history import PEOPLE, add_month, people_of_the_month
-from tracker.demo.incoming import connect
-from tracker.demo.shop import open_shop
+from tracker.demo.incoming import connect, make_letter
 from tracker.demo.website import open_website
 from tracker.demo.world import World
 from tracker.mail.account_servers import set_secret
 from tracker.mail.addresses import Address
-from tracker.models import Account, ApiToken, Recipient, User
+from tracker.models import Account, ApiToken, Mailbox, Recipient, User
 from tracker.models import Mailbox as IncomingMailbox
 from tracker.outbound.draft import Draft
 from tracker.outbound.send import enqueue_composed
@@ -196,3 +199,58 @@ The <a href="https://shop.example/terms">delivery terms</a> are the same as last
 <p>Kind regards<br>Marina</p>""",
     ),
 )
+
+
+_CUSTOMERS: tuple[tuple[str, list[str], list[str], tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Anna Berg",
+        ["anna@bergbau.example", "a.berg@home.example"],
+        ["regular"],
+        (("3112", "being packed"), ("3098", "paid")),
+    ),
+    ("Nadia Rossi", ["nadia@rossi.example"], [], (("3120", "new"),)),
+    ("Мария Белова", ["maria@belova.example"], ["договор 2027"], (("А-17", "оплачен"),)),
+    ("Office Nord", ["info@nord.example", "buying@nord.example"], ["company"], ()),
+)
+_LETTERS = (
+    ("Nadia Rossi <nadia@rossi.example>", "Re: [#3120] When will it come?", "Hello, is order 3120 on its way?"),
+    ("Anna Berg <a.berg@home.example>", "A question about the chairs", "Could we have them in grey instead?"),
+    (
+        "Jonas Weber <jonas@weber.example>",
+        "[#3112] Delivery address",
+        "I am Anna's colleague. Please deliver to the back door.",
+    ),
+    (
+        "Ines Costa <ines@costa.example>",
+        "Do you deliver to Porto?",
+        "We would like twelve desks. What does delivery cost?",
+    ),
+    (
+        "Pavel Novák <pavel@novak.example>",
+        "[#9999] Where is my order?",
+        "I ordered two weeks ago and heard nothing since.",
+    ),
+)
+
+
+def open_shop(session: Session, mailbox: Mailbox) -> None:
+    """Customers and orders, and a mailbox that makes customers of strangers and shares them out among everybody."""
+    people = session.exec(select(User).order_by(User.name)).all()
+    shop = save_shop(session, None, NewShop(name="Inkling Furniture"))
+    group = save_group(session, None, NewGroup(name="Sales", members=[person.public_id for person in people]))
+    mailbox.create_customer, mailbox.group, mailbox.shop = True, group.public_id, shop.public_id
+    session.add(mailbox)
+    for number, (name, addresses, tags, orders) in enumerate(_CUSTOMERS):
+        manager = people[number % len(people)]
+        facts: dict[str, Any] = {"name": name, "addresses": addresses, "tags": tags, "manager": manager.public_id}
+        customer = create_customer(session, CustomerChange(**facts, shop=shop.public_id), manager)
+        for order, status in orders:
+            named = {"number": order, "status": status, "customer": customer.public_id, "shop": shop.public_id}
+            save_order(session, None, OrderChange(**named))
+
+
+def deliver_shop_letters(world: World, to: str) -> None:
+    """By order number, by a second address, from a stranger with a number, from a stranger, with a number that is not known."""
+    for sender, subject, text in _LETTERS:
+        domain = sender.rpartition("@")[2].rstrip(">")
+        world.deliver(make_letter((sender, domain), to, subject, text), to)

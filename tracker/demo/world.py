@@ -9,6 +9,9 @@
 Any address has a mailbox there, made when its first letter comes. See `sandbox_smtp` for the two that refuse.
 """
 
+import asyncio
+import threading
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -16,15 +19,52 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr, make_msgid
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-from tracker.demo.loop_thread import LoopThread
 from tracker.demo.sandbox_imap import SandboxImap, StoredLetter
 from tracker.demo.sandbox_smtp import SandboxSmtp
 from tracker.mail.mime.fields import fields
 from tracker.mail.mime.text import decoded
 from tracker.outbound.gateway.submitted_text import mailboxes, msg_ids, plain_text, values
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Runs one event loop until `close`; `run` may be called from any other thread."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], seconds: float = 30) -> T:
+        """The result of `work`, or its exception; TimeoutError after `seconds`."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
+
+    def close(self) -> None:
+        """Cancels what still runs, waits for it, closes the loop. A second call does nothing."""
+        if self.loop.is_closed():
+            return
+        self.run(_cancel_the_rest())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def _run_forever(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+
+async def _cancel_the_rest() -> None:
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    # transports tell of their closing one turn later
+    await asyncio.sleep(0)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 @dataclass(frozen=True)

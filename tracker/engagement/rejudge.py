@@ -10,7 +10,8 @@ from tracker.engagement.judging import EVERYTHING, judge_again
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import RuleSet, rules_of
 from tracker.engagement.verdict_rows import store_changed
-from tracker.models import Event, HitEvidence
+from tracker.models import Event, HitEvidence, Job
+from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.counting.counters import lock_messages
 from tracker.models.counting.tables import in_list
 from tracker.runtime.context import AppContext
@@ -67,3 +68,40 @@ def _judge(context: AppContext, rules: RuleSet, deliveries: set[int]) -> int:
 def _messages(session: Session, deliveries: set[int]) -> set[int]:
     query = columns(col(Event.message_id)).where(in_list(session, col(Event.delivery_id), deliveries)).distinct()
     return set(session.connection().execute(query).scalars().all())
+
+
+NAME = "judge again"
+EVERY = timedelta(days=1)
+
+
+def rejudge_nightly(context: AppContext) -> int:
+    """Judges everything again when a day has passed. Returns 0: there is never more to do at once."""
+    with context.database.reading() as session:
+        job = session.get(Job, NAME)
+    if job is None:  # the first look of all only sets the date
+        with context.database.session_scope() as session:
+            session.execute(insert_or_keep(session, Job).values(name=NAME, due_at=now() + EVERY))
+        return 0
+    if not _is_due(job):
+        return 0
+    with context.database.session_scope() as session:
+        lease = context.leases.claim(session, "job", NAME)
+        still_due = _is_due(session.get_one(Job, NAME))
+    if lease is None:
+        return 0
+    if still_due:
+        rejudge_held(context)
+    with context.database.session_scope() as session:
+        if context.leases.release(session, lease) and still_due:
+            _done(session)
+    return 0
+
+
+def _is_due(job: Job) -> bool:
+    return job.due_at <= now()
+
+
+def _done(session: Session) -> None:
+    job = session.get_one(Job, NAME)
+    job.due_at = now() + EVERY
+    session.add(job)

@@ -31,7 +31,6 @@ from tracker.models.crm import (
     Order,
     Shop,
 )
-from tracker.models.idempotency import IdempotencyKey
 from tracker.models.letters import (
     Category,
     EnquiryKey,
@@ -50,6 +49,7 @@ from tracker.models.mail import (
     Message,
     MessageBody,
     MessageState,
+    Template,
     TrackedLink,
 )
 from tracker.models.mailboxes import (
@@ -65,7 +65,7 @@ from tracker.models.mailboxes import (
     PendingAction,
 )
 from tracker.models.oauth import OAuthAttempt, OAuthGrant
-from tracker.models.pauses import TrackingPause
+from tracker.models.once import IdempotencyKey, Job, Submission
 from tracker.models.people import (
     ApiToken,
     ConsentEntry,
@@ -78,9 +78,8 @@ from tracker.models.people import (
     User,
     UserSession,
 )
-from tracker.models.privacy import Erasure, TrackingView
+from tracker.models.privacy import Erasure, TrackingPause, TrackingView
 from tracker.models.push import PushDelivery, PushKey, PushSubscription
-from tracker.models.running import Job
 from tracker.models.search import SearchChange, SearchEntry, SearchKind
 from tracker.models.sites import (
     LetterSource,
@@ -93,6 +92,4 @@ from tracker.models.sites import (
     SiteSource,
     Visit,
 )
-from tracker.models.submission import Submission
-from tracker.models.templates import Template
 from tracker.models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent

@@ -1,4 +1,4 @@
-"""Outgoing mail: accounts, messages, one delivery per recipient, tracked links."""
+"""Outgoing mail: accounts, templates, messages, one delivery per recipient, tracked links."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -273,3 +273,17 @@ class TrackedLink(NumberedRow, table=True):
     tracked: bool = False
     reason: str | None = Field(default=None, max_length=40)
     clicks: int = 0
+
+
+class Template(PublicRow, table=True):
+    """A message to begin with. Its owner changes it; with ``shared`` everybody may use it, each with figures of their own."""
+
+    __tablename__ = "message_template"
+
+    user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
+    name: str = Field(max_length=100)
+    subject: str = Field(default="", max_length=500)
+    html: str = ""
+    shared: bool = False
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

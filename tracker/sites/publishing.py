@@ -20,7 +20,7 @@ from tracker.models import Mailbox, Site, SiteBlock, SiteEdge, SiteRule, SiteSou
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.sites.hosts import KNOWN_DETOURS
-from tracker.sites.rule_notices import tell_of_rules
+from tracker.sites.notices import tell_of_rules
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,16 @@ from tracker.web.compose import people as compose_people
 from tracker.web.compose import signatures_pages as signatures_page
 from tracker.web.compose import templates_pages as templates_page
 from tracker.web.connect import pages as connect
-from tracker.web.crm import csv_pages, enquiry_pages, hours_page, shops_pages, webhook_pages
+from tracker.web.crm import csv_pages, enquiry_pages, shops_pages, webhook_pages, working_time
 from tracker.web.crm import pages as customers
-from tracker.web.http.cross_origin import CrossOriginProtection
 from tracker.web.http.errors import on_action_error, on_crash, on_http_error, refuse_cross_origin
-from tracker.web.http.proxy_headers import Forwarded
-from tracker.web.http.security_headers import HEADERS, STRICT_TRANSPORT, DefaultHeaders
+from tracker.web.http.middleware import (
+    HEADERS,
+    STRICT_TRANSPORT,
+    CrossOriginProtection,
+    DefaultHeaders,
+    Forwarded,
+)
 from tracker.web.http.static_files import Static
 from tracker.web.inbox import letter_page as letter
 from tracker.web.inbox import pages as enquiries
@@ -35,8 +39,8 @@ from tracker.web.notifications import feed
 from tracker.web.notifications import pages as notifications_page
 from tracker.web.notifications import push_pages as push
 from tracker.web.profile import pages as profile
+from tracker.web.profile import saved_views as views
 from tracker.web.profile import sign_in_page as sign_in
-from tracker.web.profile import views_pages as views
 from tracker.web.recipients import consent_request_page as asking_page
 from tracker.web.recipients import import_page as consent_import_page
 from tracker.web.recipients import pages as recipient
@@ -73,7 +77,7 @@ ROUTES: list[BaseRoute] = [
     *report_pages.routes,
     *customers.routes,
     *shops_pages.routes,
-    *hours_page.routes,
+    *working_time.routes,
     *webhook_pages.routes,
     *letter.routes,
     *connect.routes,

@@ -15,8 +15,8 @@ from tracker.web.compose.templates_api import templates
 from tracker.web.crm.customers_api import customers
 from tracker.web.crm.orders_api import orders
 from tracker.web.crm.webhooks_api import webhooks
-from tracker.web.crm.working_time_api import working_hours
-from tracker.web.http.security_headers import NEVER_STORED, DefaultHeaders
+from tracker.web.crm.working_time import working_hours
+from tracker.web.http.middleware import NEVER_STORED, DefaultHeaders
 from tracker.web.inbox.api import letters
 from tracker.web.mailboxes.api import mailboxes
 from tracker.web.messages.api import messages

@@ -64,8 +64,8 @@ from tracker.web.compose.start import (
     signature_of,
     with_template,
 )
+from tracker.web.http.middleware import policy
 from tracker.web.http.routes import Routes
-from tracker.web.http.security_headers import policy
 from tracker.web.http.templating import context_of, redirect, render
 
 routes = Routes()

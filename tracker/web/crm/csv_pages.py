@@ -15,7 +15,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError, restored
 from tracker.runtime.paging import read_page
 from tracker.web.crm.pages import customer_lines
-from tracker.web.http.csv_export import csv_response
+from tracker.web.http.download import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 

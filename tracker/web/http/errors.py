@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 from tracker.locale import N_, _, localize, use_locale
 from tracker.runtime.localized_text import ActionError
 from tracker.web.api.errors import STATUS
+from tracker.web.http.middleware import HEADERS
 from tracker.web.http.routes import locale_of
-from tracker.web.http.security_headers import HEADERS
 from tracker.web.http.sessions import current_user
 from tracker.web.http.templating import context_of, render
 

@@ -17,7 +17,7 @@ from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
-from tracker.web.http.csv_export import csv_response
+from tracker.web.http.download import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
 from tracker.web.inbox.filter import CATEGORIES, LetterFilter

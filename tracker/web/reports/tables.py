@@ -18,7 +18,7 @@ from tracker.runtime.report_table import Period, Report, Value, column_of, narro
 from tracker.sites.letter_report import MOST, UNCOUNTED, letters_report
 from tracker.sites.rule_report import rules_report
 from tracker.sites.source_report import activity_report, sources_report
-from tracker.web.http.csv_export import csv_response
+from tracker.web.http.download import csv_response
 from tracker.web.http.list_filter import read_moment
 
 Pairs = Iterable[tuple[str, str]]

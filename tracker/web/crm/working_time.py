@@ -1,4 +1,4 @@
-"""Office hours, for administrators: what the report counts, and when somebody counts as signed in."""
+"""Office hours, for administrators: what the report counts, and when somebody counts as signed in. Page and ``/working-time``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,15 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.crm.office_hours import DAYS
-from tracker.crm.working_time import WorkingTime, change_working_time, working_time
+from tracker.crm.working_time import DAYS, WorkingTime, change_working_time, working_time
 from tracker.locale import N_, _
-from tracker.models import User
+from tracker.mail.fields import ResponseModel
+from tracker.models import Role, User
 from tracker.runtime.localized_text import ActionError
+from tracker.web.api.authenticated import router
+from tracker.web.api.call import Caller
+from tracker.web.api.errors import Problem
+from tracker.web.api.idempotency import idempotent
 from tracker.web.http.forms import FormErrors, errors_of, is_checked, parse, text, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -59,4 +63,33 @@ def _page(request: Request, typed: Mapping[str, Any], wrong: FormErrors, status:
     labels = [(day, _(label)) for day, label in DAY_LABELS.items()]
     return render(
         request, "crm/office_hours.html", {"typed": typed, "labels": labels, "zones": zones(), "wrong": wrong}, status
+    )
+
+
+working_hours = router("Reports")
+
+
+class WorkingTimeResponse(ResponseModel):
+    """Hours such as ``09:00-18:00`` by day; null where every hour counts."""
+
+    days: dict[str, str] | None
+    holidays: list[str]
+    timezone: str
+    presence_minutes: int
+
+
+@working_hours.get("/working-time", response_model=WorkingTimeResponse)
+def get_working_time(call: Caller) -> WorkingTimeResponse:
+    """The office hours in which the report counts."""
+    with call.reading() as session:
+        return WorkingTimeResponse(**working_time(session).model_dump())
+
+
+@working_hours.patch("/working-time", response_model=WorkingTimeResponse)
+def patch_working_time(call: Caller, change: WorkingTime) -> Response:
+    """Changes what is given, for administrators."""
+    if call.user.role != Role.ADMIN:
+        raise Problem(403, "Only an administrator sets the office hours.")
+    return idempotent(
+        call, lambda session: WorkingTimeResponse(**change_working_time(session, change, call.user).model_dump())
     )
