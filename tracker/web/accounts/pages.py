@@ -22,6 +22,7 @@ from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -128,13 +129,10 @@ def confirm(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}/removal")
 def remove(request: Request, user: User, _form: FormData) -> Response:
-    account = own_account(request, user)
-    try:
-        with context_of(request).database.session_scope() as session:
-            remove_account(context_of(request), session, owned(session, Account, user, account.public_id))
-    except ActionError as error:
-        return redirect(BASE_PATH, localize(error), kind="problem")
-    return redirect(BASE_PATH, _("%(address)s is removed, and its passwords are forgotten.", address=account.address))
+    context, sentence = context_of(request), _("%(address)s is removed, and its passwords are forgotten.")
+    return perform_on(
+        request, user, Account, BASE_PATH, lambda session, row: remove_account(context, session, row), sentence
+    )
 
 
 def complete(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:

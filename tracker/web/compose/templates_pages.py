@@ -19,6 +19,7 @@ from tracker.outbound.templates import usable
 from tracker.runtime.localized_text import ActionError
 from tracker.web.compose.drafts import ComposeForm
 from tracker.web.compose.placeholders import label_of
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -53,18 +54,18 @@ def new_template(request: Request, user: User) -> Response:
     return _form(request, Template(user_id=user.id or 0, name=""), {})
 
 
-@routes.page(BASE_PATH + "/{template}")
+@routes.page(BASE_PATH + "/{id}")
 def template(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
-        template = owned(session, Template, user, request.path_params["template"])
+        template = owned(session, Template, user, request.path_params["id"])
     return _form(request, template, {})
 
 
-@routes.action(BASE_PATH + "/{template}", max_bytes=FORM_BYTES)
+@routes.action(BASE_PATH + "/{id}", max_bytes=FORM_BYTES)
 @routes.action(f"{BASE_PATH}/new", max_bytes=FORM_BYTES)
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new template, or one's own changed. What is wrong stands at its field, and nothing typed is lost."""
-    public_id, typed = request.path_params.get("template"), ComposeForm.from_form(form)
+    public_id, typed = request.path_params.get("id"), ComposeForm.from_form(form)
     values = {
         "name": text(form, "name"),
         "subject": typed.subject,
@@ -82,13 +83,10 @@ def save(request: Request, user: User, form: FormData) -> Response:
     return redirect(BASE_PATH, _("The template “%(name)s” is saved.", name=template.name))
 
 
-@routes.action(BASE_PATH + "/{template}/removal")
+@routes.action(BASE_PATH + "/{id}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
     """What was sent with it stays, without the figures."""
-    with context_of(request).database.session_scope() as session:
-        template = owned(session, Template, user, request.path_params["template"])
-        session.delete(template)
-    return redirect(BASE_PATH, _("The template “%(name)s” is gone.", name=template.name))
+    return perform_on(request, user, Template, BASE_PATH, Session.delete, _("The template “%(name)s” is gone."))
 
 
 def _lines(session: Session, user: User) -> list[TemplateLine]:

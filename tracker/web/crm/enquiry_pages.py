@@ -23,17 +23,18 @@ from tracker.crm.hand_binding import bind_again, bind_by_hand, unbind
 from tracker.crm.records import named_record
 from tracker.crm.snooze import snooze_time
 from tracker.inbound.mark_spam import mark_spam, unmark_spam
-from tracker.locale import _, localize
+from tracker.locale import _
 from tracker.locale.written_days import as_iso
 from tracker.mail.addresses import lookup_or_none
 from tracker.models import Customer, EnquiryStatus, Letter, Mailbox, Order, User
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import ProfileChange, change_profile
+from tracker.web.http.actions import perform
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.selection import RowAction, act_on_selection
-from tracker.web.http.templating import context_of, local_path, redirect
+from tracker.web.http.templating import context_of, local_path
 
 routes = Routes()
 Enquiry = tuple[Letter, EnquiryStatus]
@@ -55,7 +56,7 @@ def binding(request: Request, user: User, form: FormData) -> Response:
             customer, order = _named(session, letter, text(form, "to", 254))
             bind_by_hand(session, letter, user, customer=customer, order=order)
 
-    return _done(request, work, _("Saved."))
+    return perform(request, f"/letters/{request.path_params['id']}", work, _("Saved."))
 
 
 def _named(session: Session, letter: Letter, words: str) -> tuple[Customer | None, Order | None]:
@@ -146,31 +147,17 @@ def selection(request: Request, user: User, form: FormData) -> Response:
 @routes.action("/status")
 def own_status(request: Request, user: User, form: FormData) -> Response:
     """Free, busy, lunch or break; ``back`` is the page to return to."""
-    back = local_path(text(form, "back"), "/")
-    try:
-        with context_of(request).database.session_scope() as session:
-            ceiling = operator_ceiling(context_of(request))
-            change_profile(session, session.get_one(User, user.id), ProfileChange(status=text(form, "status")), ceiling)
-    except ActionError as error:
-        return redirect(back, localize(error), kind="problem")
-    return redirect(back)
+    change, ceiling = ProfileChange(status=text(form, "status")), operator_ceiling(context_of(request))
+
+    def work(session: Session) -> None:
+        change_profile(session, session.get_one(User, user.id), change, ceiling)
+
+    return perform(request, local_path(text(form, "back"), "/"), work)
 
 
 def _on_enquiry(request: Request, user: User, form: FormData, work: Work, sentence: str) -> Response:
     def done(session: Session) -> None:
         work(session, *find_enquiry(session, user, request.path_params["id"]))
 
-    return _done(request, done, sentence, text(form, "back"))
-
-
-def _done(request: Request, work: Callable[[Session], object], sentence: str, back: str = "") -> Response:
-    """Does it and goes back to the letter, or says why it cannot be done."""
-    there = local_path(back, f"/letters/{request.path_params['id']}")
-    try:
-        with context_of(request).database.session_scope() as session:
-            work(session)
-    except ActionError as error:
-        if error.code == "not_found":
-            raise
-        return redirect(there, localize(error), kind="problem")
-    return redirect(there, sentence)
+    back = local_path(text(form, "back"), f"/letters/{request.path_params['id']}")
+    return perform(request, back, done, sentence)

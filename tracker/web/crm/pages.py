@@ -29,6 +29,7 @@ from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor, read_page
 from tracker.web.crm.letter_panel import colleagues
+from tracker.web.http.actions import perform
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -165,13 +166,12 @@ def merge(request: Request, user: User, form: FormData) -> Response:
 @routes.action(f"{BASE_PATH}/{{id}}/orders")
 def add_order(request: Request, user: User, form: FormData) -> Response:
     customer_id = request.path_params["id"]
-    try:
-        with context_of(request).database.session_scope() as session:
-            find_record(session, Customer, customer_id)
-            save_order(session, None, parse(NewOrder, {**form, "customer": customer_id}))
-    except ActionError as error:
-        return redirect(f"{BASE_PATH}/{customer_id}", next(iter(errors_of(error).values())), kind="problem")
-    return redirect(f"{BASE_PATH}/{customer_id}", _("Saved."))
+
+    def work(session: Session) -> None:
+        find_record(session, Customer, customer_id)
+        save_order(session, None, parse(NewOrder, {**form, "customer": customer_id}))
+
+    return perform(request, f"{BASE_PATH}/{customer_id}", work, _("Saved."))
 
 
 @routes.page("/orders/{id}")

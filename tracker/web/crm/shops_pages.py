@@ -19,11 +19,11 @@ from tracker.crm.shops import (
 )
 from tracker.locale import _
 from tracker.models import GroupMember, ManagerGroup, Shop, User
-from tracker.runtime.localized_text import ActionError
 from tracker.web.crm.letter_panel import colleagues
-from tracker.web.http.forms import errors_of, parse, text
+from tracker.web.http.actions import perform
+from tracker.web.http.forms import parse, text
 from tracker.web.http.routes import Routes
-from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.templating import context_of, render
 
 routes = Routes()
 BASE_PATH = "/settings/groups"
@@ -52,9 +52,10 @@ def _turns(session: Session) -> dict[tuple[int, int], int]:
 
 @routes.action(BASE_PATH)
 def add_group(request: Request, user: User, form: FormData) -> Response:
-    return _save(
-        request, lambda session: save_group(session, None, parse(NewGroup, {**form, "members": _members(form)}))
-    )
+    def work(session: Session) -> None:
+        save_group(session, None, parse(NewGroup, {**form, "members": _members(form)}))
+
+    return perform(request, BASE_PATH, work, _("Saved."))
 
 
 @routes.action(f"{BASE_PATH}/{{id}}")
@@ -68,7 +69,7 @@ def change_group(request: Request, user: User, form: FormData) -> Response:
         else:
             save_group(session, group, parse(GroupChange, {**form, "members": _members(form)}))
 
-    return _save(request, work)
+    return perform(request, BASE_PATH, work, _("Saved."))
 
 
 def _members(form: FormData) -> list[str]:
@@ -77,21 +78,12 @@ def _members(form: FormData) -> list[str]:
 
 @routes.action("/settings/shops")
 def add_shop(request: Request, user: User, form: FormData) -> Response:
-    return _save(request, lambda session: save_shop(session, None, parse(NewShop, form)))
+    return perform(request, BASE_PATH, lambda session: save_shop(session, None, parse(NewShop, form)), _("Saved."))
 
 
 @routes.action("/settings/shops/{id}/removal")
 def shop_removal(request: Request, user: User, form: FormData) -> Response:
-    return _save(request, lambda session: delete_shop(session, find_record(session, Shop, request.path_params["id"])))
+    def work(session: Session) -> None:
+        delete_shop(session, find_record(session, Shop, request.path_params["id"]))
 
-
-def _save(request: Request, work: object) -> Response:
-    assert callable(work)
-    try:
-        with context_of(request).database.session_scope() as session:
-            work(session)
-    except ActionError as error:
-        if error.code == "not_found":
-            raise
-        return redirect(BASE_PATH, next(iter(errors_of(error).values())), kind="problem")
-    return redirect(BASE_PATH, _("Saved."))
+    return perform(request, BASE_PATH, work, _("Saved."))

@@ -22,6 +22,7 @@ from tracker.notifications.webhooks import (
     send_test,
 )
 from tracker.runtime.localized_text import ActionError
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -111,10 +112,8 @@ def new_secret(request: Request, user: User, _form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}/test")
 def try_webhook(request: Request, user: User, _form: FormData) -> Response:
-    id_ = request.path_params["id"]
-    with context_of(request).database.session_scope() as session:
-        send_test(session, owned(session, WebhookEndpoint, user, id_))
-    return redirect(f"{BASE_PATH}/{id_}", _("A test is on its way. What came of it stands below in a moment."))
+    sentence = _("A test is on its way. What came of it stands below in a moment.")
+    return perform_on(request, user, WebhookEndpoint, f"{BASE_PATH}/{request.path_params['id']}", send_test, sentence)
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/replay")

@@ -31,7 +31,7 @@ from tracker.inbound.mailboxes import (
     sync_now,
 )
 from tracker.inbound.recount import preview, recount
-from tracker.locale import _, localize, ngettext
+from tracker.locale import _, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
 from tracker.models import Credential, Mailbox, ManagerGroup, Shop, User
@@ -40,6 +40,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
 from tracker.web.api.errors import STATUS
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -142,29 +143,22 @@ def check(request: Request, user: User, _form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}/sync")
 def sync(request: Request, user: User, _form: FormData) -> Response:
-    try:
-        with context_of(request).database.session_scope() as session:
-            mailbox = owned(session, Mailbox, user, request.path_params["id"])
-            sync_now(session, mailbox)
-    except ActionError as error:
-        if error.code != "conflict":
-            raise
-        return redirect(BASE_PATH, localize(error), kind="problem")
-    return redirect(BASE_PATH, _("%(address)s is read now.", address=mailbox.address))
+    return perform_on(request, user, Mailbox, BASE_PATH, sync_now, _("%(address)s is read now."))
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/removal")
 def removal(request: Request, user: User, form: FormData) -> Response:
     """Disconnects it. Letters stay; with ``forget`` the credentials go, too."""
-    with context_of(request).database.session_scope() as session:
-        mailbox = owned(session, Mailbox, user, request.path_params["id"])
+
+    def work(session: Session, mailbox: Mailbox) -> None:
         unused = remove_mailbox(session, mailbox)
         if unused is not None and form.get("forget") == "on":
             mailbox.credential_id = None
             session.flush()
             delete_credential(session, unused)
+
     sentence = _("%(address)s is disconnected. Its letters stay, and come back to it when you connect it again.")
-    return redirect(BASE_PATH, sentence % {"address": mailbox.address})
+    return perform_on(request, user, Mailbox, BASE_PATH, work, sentence)
 
 
 @routes.page(f"{BASE_PATH}/{{id}}/recount")

@@ -11,9 +11,9 @@ from tracker import users
 from tracker.consent.preferences import operator_ceiling
 from tracker.locale import _, localize, ngettext, use_locale
 from tracker.models import ApiToken, User
-from tracker.models.ownership import owned
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, is_checked, parse, secret, text, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import session_token_of
@@ -115,10 +115,7 @@ def add_token(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{TOKENS}/{{id}}/revocation")
 def revoke(request: Request, user: User, _form: FormData) -> Response:
-    with context_of(request).database.session_scope() as session:
-        token = owned(session, ApiToken, user, request.path_params["id"])
-        users.revoke_token(session, token)
-    return redirect(TOKENS, _("The token “%(name)s” no longer works.", name=token.name))
+    return perform_on(request, user, ApiToken, TOKENS, users.revoke_token, _("The token “%(name)s” no longer works."))
 
 
 def _tokens_page(

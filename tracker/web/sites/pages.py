@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import gettext as _
-from tracker.locale import localize
 from tracker.models import Site, SiteBlock, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError
@@ -17,6 +16,7 @@ from tracker.sites.block_search import places_in
 from tracker.sites.hosts import shown_host
 from tracker.sites.inputs import NewBlock, NewSite
 from tracker.sites.sites import remove_block, remove_site, save_block, save_site
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -70,12 +70,9 @@ def save(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(BASE_PATH + "/site/{id}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
-    with context_of(request).database.session_scope() as session:
-        row = owned(session, Site, user, request.path_params["id"])
-        remove_site(session, context_of(request), row)
-    return redirect(
-        BASE_PATH, _("The site “%(name)s” is removed. Its pages show their own addresses again.", name=row.name)
-    )
+    sentence = _("The site “%(name)s” is removed. Its pages show their own addresses again.")
+    context = context_of(request)
+    return perform_on(request, user, Site, BASE_PATH, lambda session, row: remove_site(session, context, row), sentence)
 
 
 def _site_form(
@@ -146,13 +143,10 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(BASE_PATH + "/blocks/{id}/removal")
 def remove_block_form(request: Request, user: User, form: FormData) -> Response:
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteBlock, user, request.path_params["id"])
-            remove_block(session, context_of(request), user, row)
-    except ActionError as error:
-        return redirect(BASE_PATH, localize(error.sentence), kind="problem")
-    return redirect(BASE_PATH, _("The block “%(name)s” is removed.", name=row.name))
+    def remove(session: Session, row: SiteBlock) -> None:
+        remove_block(session, context_of(request), user, row)
+
+    return perform_on(request, user, SiteBlock, BASE_PATH, remove, _("The block “%(name)s” is removed."))
 
 
 def _block_form(

@@ -20,6 +20,7 @@ from tracker.sites.inputs import NewRule, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import NEEDS_PROBE, remove_rule, save_rule, warnings_of
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -145,14 +146,12 @@ def send_test_letter(request: Request, user: User, form: FormData) -> Response:
 @routes.action(RULES + "/{id}/activation")
 def activate(request: Request, user: User, form: FormData) -> Response:
     """Switches a draft on as it stands."""
-    back = f"{RULES}/{request.path_params['id']}"
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteRule, user, request.path_params["id"])
-            save_rule(session, context_of(request), user, row, RuleChange(state="active"))
-    except ActionError as error:
-        return redirect(back, localize(error), kind="problem")
-    return redirect(RULES, _("The rule “%(name)s” is switched on.", name=row.name))
+    context, back = context_of(request), f"{RULES}/{request.path_params['id']}"
+
+    def work(session: Session, row: SiteRule) -> None:
+        save_rule(session, context, user, row, RuleChange(state="active"))
+
+    return perform_on(request, user, SiteRule, back, work, _("The rule “%(name)s” is switched on."), RULES)
 
 
 def _read_rule(form: FormData) -> dict[str, Any]:
@@ -213,12 +212,9 @@ def _lines(form: FormData, kind: str, names: Sequence[str]) -> list[dict[str, An
 
 @routes.action(RULES + "/{id}/removal")
 def remove(request: Request, user: User, form: FormData) -> Response:
-    with context_of(request).database.session_scope() as session:
-        row = owned(session, SiteRule, user, request.path_params["id"])
-        remove_rule(session, context_of(request), row)
-    return redirect(
-        RULES, _("The rule “%(name)s” is removed. Letters to its addresses keep their source.", name=row.name)
-    )
+    context = context_of(request)
+    sentence = _("The rule “%(name)s” is removed. Letters to its addresses keep their source.")
+    return perform_on(request, user, SiteRule, RULES, lambda session, row: remove_rule(session, context, row), sentence)
 
 
 @routes.action(RULES + "/{id}/priority")

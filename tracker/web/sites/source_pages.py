@@ -12,13 +12,13 @@ from starlette.responses import Response
 from pixel.source_conditions import FIELDS
 from pixel.visit_sources import CHANNELS
 from tracker.locale import gettext as _
-from tracker.locale import localize
 from tracker.models import SiteSource, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.inputs import NewSource
 from tracker.sites.sites import move, remove_source, save_source
 from tracker.sites.source_names import CHANNEL_LABELS, FIELD_LABELS, OPERATOR_LABELS, STANDARD, UNKNOWN_FIELDS
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -111,13 +111,10 @@ def move_source(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(SOURCES + "/{id}/removal")
 def remove_source_form(request: Request, user: User, form: FormData) -> Response:
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteSource, user, request.path_params["id"])
-            remove_source(session, context_of(request), user, row)
-    except ActionError as error:
-        return redirect(SOURCES, localize(error.sentence), kind="problem")
-    return redirect(SOURCES, _("The source “%(name)s” is removed.", name=row.name))
+    def remove(session: Session, row: SiteSource) -> None:
+        remove_source(session, context_of(request), user, row)
+
+    return perform_on(request, user, SiteSource, SOURCES, remove, _("The source “%(name)s” is removed."))
 
 
 def _sources(session: Session, user: User) -> list[SiteSource]:
@@ -133,8 +130,7 @@ def source_options(session: Session, user: User) -> list[tuple[str, str]]:
 
 def moved(request: Request, user: User, form: FormData, model: Any, back: str) -> Response:
     """Puts a rule or a source elsewhere in its order."""
-    where = text(form, "move")
-    if where in ("up", "down", "top", "bottom"):
-        with context_of(request).database.session_scope() as session:
-            move(session, context_of(request), user, owned(session, model, user, request.path_params["id"]), where)
-    return redirect(back)
+    context, where = context_of(request), text(form, "move")
+    if where not in ("up", "down", "top", "bottom"):
+        return redirect(back)
+    return perform_on(request, user, model, back, lambda session, row: move(session, context, user, row, where))

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
-from tracker.locale import _, localize
+from tracker.locale import _
 from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.web.http.actions import perform
 from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, secret, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import login
@@ -86,15 +87,13 @@ def change_role(request: Request, user: User, form: FormData) -> Response:
 
 def _change(request: Request, change: Callable[[Session, User], None], done: str, **undo: str) -> Response:
     """Changes the person of the address and says so, or why not."""
-    try:
-        with context_of(request).database.session_scope() as session:
-            other = users.find(session, request.path_params["id"])
-            change(session, other)
-    except ActionError as error:
-        if error.code == "not_found":
-            raise
-        return redirect(BASE_PATH, localize(error), kind="problem")
-    return redirect(BASE_PATH, done % {"name": other.name}, **undo)
+
+    def work(session: Session) -> User:
+        other = users.find(session, request.path_params["id"])
+        change(session, other)
+        return other
+
+    return perform(request, BASE_PATH, work, done, **undo)
 
 
 @routes.public_page("/new-password")
