@@ -7,12 +7,13 @@ import pytest
 from tests.fixtures.contexts import People
 from tests.test_recipients import make
 from tracker.consent.audit import broken_chains
-from tracker.consent.bulk_import import ConsentRowResult, UnreadableFile, import_consents
+from tracker.consent.bulk_import import ConsentRowResult, import_consents
 from tracker.consent.ledger import consent_of, ledger
 from tracker.consent.preferences import change_rule
 from tracker.consent.rules import ConsentState, Purpose
 from tracker.models import ConsentEntry
 from tracker.runtime.context import AppContext
+from tracker.runtime.csv_file import UnreadableFile
 
 HEADING = "address,name,purpose,state,at,note,reference,source_url"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from tracker.commands import CommandError
 from tracker.commands.contexts import open_context
 from tracker.consent.audit import retire_notice as retire
-from tracker.consent.bulk_import import UnreadableFile, import_consents
+from tracker.consent.bulk_import import import_consents
+from tracker.runtime.csv_file import UnreadableFile
 
 
 def retire_notice(words: argparse.Namespace) -> int:

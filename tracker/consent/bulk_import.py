@@ -1,14 +1,9 @@
 """Consents out of a CSV file: every row is taken or refused by itself, and each has its result."""
 
-import codecs
-import csv
-import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 
@@ -20,10 +15,8 @@ from tracker.models import Recipient
 from tracker.models.rows import public_id
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
-from tracker.runtime.localized_text import LocalizedError, LocalizedText
-
-if TYPE_CHECKING:
-    from _csv import Reader
+from tracker.runtime.csv_file import CsvRow, UnreadableFile, read_csv
+from tracker.runtime.localized_text import LocalizedText
 
 COLUMNS = (
     "address",
@@ -51,10 +44,6 @@ _PLAIN = (
     *("note", "notice", "notice_version", "notice_language", "question", "control"),
     *("reference", "source_url", "request_message_id"),
 )
-
-
-class UnreadableFile(LocalizedError):
-    """The file as a whole cannot be read; nothing of it was recorded."""
 
 
 @dataclass(frozen=True)
@@ -98,59 +87,14 @@ class ImportRow:
 
 
 def read_rows(content: bytes) -> Iterator[ImportRow]:
-    """The rows under the heading, however a spreadsheet wrote the file: with Excel's ``sep=`` line or without, divided by commas,
-    semicolons, tabs or bars, in UTF-8, UTF-16 or an older encoding, with empty columns. Raises :class:`UnreadableFile`."""
-    text = _text(content)
-    hint = _HINT.match(text)
-    text, skipped = text[hint.end() if hint else 0 :], _blank_lines(text, hint)
-    text = text[len(text) - len(text.lstrip("\r\n")) :]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=hint[1] if hint else _delimiter(text), strict=True)
-    try:
-        heading = [" ".join(name.split()).lower() for name in next(reader, [])]
-    except csv.Error as error:
-        raise UnreadableFile(LocalizedText("The heading cannot be read: %(problem)s.", problem=str(error))) from None
-    _check_heading([name for name in heading if name])
-    return _rows(reader, heading, skipped)
-
-
-_HINT = re.compile(r"""\s*"?sep=([,;\t|:])"?[,;\t]*[ ]*(?:\r\n|\r|\n)""", re.IGNORECASE)
-
-
-def _blank_lines(text: str, hint: re.Match[str] | None) -> int:
-    """Lines before the heading, so that rows are named by their lines in the file."""
-    before = text[: hint.end()] if hint else ""
-    rest = text[len(before) :]
-    before += rest[: len(rest) - len(rest.lstrip("\r\n"))]
-    return len(before.splitlines())
-
-
-def _text(content: bytes) -> str:
+    """The rows under the heading, with empty columns or without. Raises :class:`UnreadableFile`."""
     if len(content) > MAX_BYTES:
         raise UnreadableFile(
             LocalizedText("The file is larger than %(most)s MB. Divide it.", most=MAX_BYTES // 1_000_000)
         )
-    if content[:4] == b"PK\x03\x04" or content[:4] == b"\xd0\xcf\x11\xe0":
-        raise UnreadableFile(
-            LocalizedText("This is a workbook of a spreadsheet program. Save it as “CSV UTF-8” and try again.")
-        )
-    try:
-        return content.decode(_encoding(content)).lstrip("\ufeff")
-    except UnicodeDecodeError:
-        raise UnreadableFile(LocalizedText("The file is not text. Save it as “CSV UTF-8” and try again.")) from None
-
-
-def _encoding(content: bytes) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    if content[:200].count(b"\0") * 3 > len(content[:200]):
-        return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-    return "utf-8-sig" if content.startswith(codecs.BOM_UTF8) else guessed(content)
-
-
-def _delimiter(text: str) -> str:
-    """What divides the names that we know best; a quoted name may hold any character."""
-    heading = re.sub(r'"[^"]*"', "", text.partition("\n")[0].partition("\r")[0])
-    return max(",;\t|", key=heading.count)
+    heading, rows = read_csv(content, guessed, strict=True)
+    _check_heading([name for name in heading if name])
+    return (_row(row, heading) for row in rows)
 
 
 def _check_heading(heading: Sequence[str]) -> None:
@@ -167,35 +111,17 @@ def _check_heading(heading: Sequence[str]) -> None:
         )
 
 
-def _rows(reader: "Reader", heading: Sequence[str], skipped: int) -> Iterator[ImportRow]:
-    while True:
-        line = skipped + reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            words = LocalizedText(
-                "Lines %(first)s to %(last)s are no row: %(problem)s.",
-                first=line,
-                last=skipped + reader.line_num,
-                problem=str(error),
-            )
-            yield ImportRow(line, {}, words)
-            continue
-        if not any(field.strip() for field in fields):
-            continue
-        yield _row(line, [field.strip() for field in fields], heading)
-
-
-def _row(line: int, fields: Sequence[str], heading: Sequence[str]) -> ImportRow:
+def _row(row: CsvRow, heading: Sequence[str]) -> ImportRow:
     """Columns without a name that are empty are passed over, and so are empty fields behind the last column."""
+    if row.problem or not row.is_whole:
+        return ImportRow(row.line, {}, row.problem or LocalizedText("A byte of this row cannot be read."))
+    fields = [cell.strip() for cell in row.cells]
     padded = [*fields, *[""] * (len(heading) - len(fields))]
     cells = {name: field for name, field in zip(heading, padded, strict=False) if name}
     nameless = [field for name, field in zip(heading, padded, strict=False) if not name]
     named = len(heading) - next((n for n, name in enumerate(reversed(heading)) if name), 0)
     whole = len(fields) >= named and not any(nameless) and not any(fields[len(heading) :])
-    return ImportRow(line, cells, "" if whole else _of_wrong_length(fields, heading))
+    return ImportRow(row.line, cells, "" if whole else _of_wrong_length(fields, heading))
 
 
 def _of_wrong_length(fields: Sequence[str], heading: Sequence[str]) -> str:

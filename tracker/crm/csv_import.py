@@ -4,9 +4,6 @@ A row is known by ``external_id``, else by its first address; so the same file a
 simply given again. An empty cell keeps what is there, ``-`` clears it. Nobody is told of each customer: one summary a manager.
 """
 
-import codecs
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +16,11 @@ from sqlmodel import Session, col, select
 from tracker.crm.customer_batch import save_customers
 from tracker.crm.customers import CustomerChange
 from tracker.mail.addresses import AddressError, normalise
+from tracker.mail.mime.charset import guessed
 from tracker.models import Shop, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
+from tracker.runtime.csv_file import CsvRow, UnreadableFile, read_csv
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
@@ -31,8 +30,7 @@ _ALSO: Mapping[str, str] = {
     "имя": "name", "адреса": "addresses", "почта": "addresses", "менеджер": "manager", "магазин": "shop", "метки": "tags",
 }  # fmt: skip
 AT_ONCE = 1000
-_PIECE = 64 * 1024
-CsvRow = tuple[int, list[str], bool]
+CustomerRow = tuple[int, list[str], bool]
 """The line where it begins, its cells (none where the person was erased), and whether all of its bytes could be read."""
 _FORMULA = "=+-@\t\r\n＝＋－＠"
 
@@ -71,73 +69,24 @@ def import_customers(context: AppContext, raw: bytes, by: User) -> Iterator[RowR
     tell_managers(context, assigned, by)
 
 
-def read_rows(raw: bytes) -> tuple[list[str | None], Iterator[CsvRow]]:
+def read_rows(raw: bytes) -> tuple[list[str | None], Iterator[CustomerRow]]:
     """The fields that the first line names, and the rows behind it. Raises :class:`ActionError`, as do the rows."""
-    rows = _rows(raw)
-    return _names(next(rows, (1, [], False))[1]), rows
-
-
-def _rows(raw: bytes) -> Iterator[CsvRow]:
-    """Rows of nothing are passed over. Decoded as they are read: the file is held once, as it came."""
-    encoding, start = _encoding_of(raw)
-    file = io.BytesIO(raw)
-    file.seek(start)
-    reader = csv.reader(
-        io.TextIOWrapper(file, encoding, "replace", newline=""), delimiter=_delimiter(raw[start:], encoding)
-    )
-    line = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield line, cells, "\ufffd" not in "".join(cells)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ActionError(
-            "invalid", LocalizedText("Line %(line)s cannot be read: %(why)s", line=line, why=str(error)), "file"
-        ) from None
-
-
-def _encoding_of(raw: bytes) -> tuple[str, int]:
-    """UTF-8 with or without its mark, UTF-16 with one; else windows-1251, as spreadsheets here write it; and where the text
-    begins. A byte that fits nothing becomes U+FFFD, and its row is refused."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", 0
-    if raw.startswith(codecs.BOM_UTF8):
-        return "utf-8", len(codecs.BOM_UTF8)
-    return "utf-8" if _mostly_utf8(raw) else "windows-1251", 0
-
-
-def _mostly_utf8(raw: bytes) -> bool:
-    """Most of what is not ASCII is UTF-8: then single wrong bytes are damage."""
-    good = bad = 0
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for start in range(0, len(raw), _PIECE):
-        piece = raw[start : start + _PIECE]
-        if piece.isascii():
-            continue
-        text = decoder.decode(piece)
-        wrong = text.count("\ufffd")
-        good, bad = good + sum(letter > "\x7f" for letter in text) - wrong, bad + wrong
-    return not bad or good > bad
-
-
-def _delimiter(text: bytes, encoding: str) -> str:
-    head = text[:_PIECE].decode(encoding, "replace").partition("\n")[0]
-    return max(",;\t", key=head.count)
-
-
-def _names(head: Sequence[str]) -> list[str | None]:
-    """Which field each column is; unknown columns are passed over."""
-    names = [cell.strip().strip("\ufeff").lower() for cell in head]
-    known = [name if name in COLUMNS else _ALSO.get(name) for name in names]
+    heading, rows = read_csv(raw, guessed, strict=False)
+    known = [name if name in COLUMNS else _ALSO.get(name) for name in heading]
     if "addresses" not in known and "external_id" not in known:
         text = LocalizedText("The first line must name the columns: %(columns)s.", columns=", ".join(COLUMNS))
-        raise ActionError("invalid", text, "file")
-    return known
+        raise UnreadableFile(text)
+    return known, map(_plain, rows)
+
+
+def _plain(row: CsvRow) -> CustomerRow:
+    if row.problem:
+        raise UnreadableFile(row.problem)
+    return row.line, row.cells, row.is_whole
 
 
 def take_rows(
-    session: Session, names: Sequence[str | None], batch: Sequence[CsvRow], by: User, assigned: Counter[int]
+    session: Session, names: Sequence[str | None], batch: Sequence[CustomerRow], by: User, assigned: Counter[int]
 ) -> list[RowResult]:
     """The results of a batch; what a row cannot be is refused alone. ``assigned`` counts the customers that managers got."""
     named = _by_words(session)
@@ -175,7 +124,7 @@ def _by_words(session: Session) -> _Named:
     return _Named(people, shops)
 
 
-def _read_row(named: _Named, names: Sequence[str | None], row: CsvRow) -> CustomerChange | _Refusal:
+def _read_row(named: _Named, names: Sequence[str | None], row: CustomerRow) -> CustomerChange | _Refusal:
     _, cells, is_whole = row
     try:
         if not cells:

@@ -9,13 +9,14 @@ from pydantic import Field
 from sqlmodel import Session
 from starlette.responses import Response
 
-from tracker.consent.bulk_import import UnreadableFile, import_consents
+from tracker.consent.bulk_import import import_consents
 from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.rules import ConsentState, Purpose
 from tracker.mail.fields import RequestModel, ResponseModel
 from tracker.models import ConsentEntry, Recipient, Role
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
+from tracker.runtime.csv_file import UnreadableFile
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.errors import Problem

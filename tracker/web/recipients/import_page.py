@@ -6,10 +6,11 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.consent.bulk_import import COLUMNS, NEEDED, ConsentRowResult, UnreadableFile, import_consents
+from tracker.consent.bulk_import import COLUMNS, NEEDED, ConsentRowResult, import_consents
 from tracker.consent.preferences import preference
 from tracker.locale import _, localize
 from tracker.models import User
+from tracker.runtime.csv_file import UnreadableFile
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 

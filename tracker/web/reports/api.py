@@ -48,45 +48,26 @@ def _answer(call: RequestContext, request: Request, name: str) -> Any:
     return ReportResponse(columns=columns, rows=report.rows, totals=report.totals, distribution=distribution)
 
 
-@reports.get("/reports/sources", response_model=ReportResponse)
-def get_sources_report(call: Caller, request: Request, query: Asked) -> Any:
-    """Visits and enquiries by source; ``group`` source, group or channel. With ``Accept: text/csv`` as a file."""
-    return _answer(call, request, "sources")
+_TEXTS = {
+    "sources": "Visits and enquiries by source; ``group`` source, group or channel. With ``Accept: text/csv`` as a file.",
+    "letters": "Letters, the newest first, each with where it comes from, its visit and whose customer wrote it. Those that are "
+    "no enquiries are in it where ``counted``, ``category`` or ``repeat_of`` is asked for.",
+    "enquiries": "Enquiries, answers and first-answer times, and by which rule letters were bound; ``group`` mailbox, manager, "
+    "day, week or month.",
+    "answers": "First answers by whoever gave them.",
+    "rules": "What each rule has shown, its coverage, and what came of it.",
+    "mailboxes": "How each mailbox is read, what came to it by class, and what was left out by reason.",
+    "activity": "Visits, letters and enquiries by day, week or month (``group``).",
+}
 
 
-@reports.get("/reports/letters", response_model=ReportResponse)
-def get_letters_report(call: Caller, request: Request, query: Asked) -> Any:
-    """Letters, the newest first, each with where it comes from, its visit and whose customer wrote it. Those that are no enquiries
-    are in it where ``counted``, ``category`` or ``repeat_of`` is asked for."""
-    return _answer(call, request, "letters")
+def _add_report(name: str, text: str) -> None:
+    def get(call: Caller, request: Request, query: Asked) -> Any:
+        return _answer(call, request, name)
+
+    get.__name__ = f"get_{name}_report"
+    reports.add_api_route(f"/reports/{name}", get, response_model=ReportResponse, description=text)
 
 
-@reports.get("/reports/enquiries", response_model=ReportResponse)
-def get_enquiries_report(call: Caller, request: Request, query: Asked) -> Any:
-    """Enquiries, answers and first-answer times, and by which rule letters were bound; ``group`` mailbox, manager, day, week or
-    month."""
-    return _answer(call, request, "enquiries")
-
-
-@reports.get("/reports/answers", response_model=ReportResponse)
-def get_answers_report(call: Caller, request: Request, query: Asked) -> Any:
-    """First answers by whoever gave them."""
-    return _answer(call, request, "answers")
-
-
-@reports.get("/reports/rules", response_model=ReportResponse)
-def get_rules_report(call: Caller, request: Request, query: Asked) -> Any:
-    """What each rule has shown, its coverage, and what came of it."""
-    return _answer(call, request, "rules")
-
-
-@reports.get("/reports/mailboxes", response_model=ReportResponse)
-def get_mailboxes_report(call: Caller, request: Request, query: Asked) -> Any:
-    """How each mailbox is read, what came to it by class, and what was left out by reason."""
-    return _answer(call, request, "mailboxes")
-
-
-@reports.get("/reports/activity", response_model=ReportResponse)
-def get_activity_report(call: Caller, request: Request, query: Asked) -> Any:
-    """Visits, letters and enquiries by day, week or month (``group``)."""
-    return _answer(call, request, "activity")
+for _name, _text in _TEXTS.items():
+    _add_report(_name, _text)
