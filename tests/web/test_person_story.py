@@ -11,8 +11,9 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import Seen, To, Written, agree, write
 from tests.web.reading import attribute, every, text_at, words
-from tracker.crm.customers import CustomerChange, create_customer, find_customer
-from tracker.crm.orders import OrderChange, create_order
+from tracker.crm.customers import CustomerChange, create_customer
+from tracker.crm.orders import OrderChange, save_order
+from tracker.crm.records import find_record
 from tracker.models import Customer, EnquiryStatus, Event, Message, Recipient, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -29,7 +30,7 @@ def customer(context: AppContext, alice: User) -> Customer:
     facts = CustomerChange(name="Anna Petit", addresses=[ANNA.address, OTHER.address], manager=alice.public_id)
     with context.database.session_scope() as session:
         customer = create_customer(session, facts, alice)
-        create_order(session, OrderChange(number="0401", status="paid", customer=customer.public_id))
+        save_order(session, None, OrderChange(number="0401", status="paid", customer=customer.public_id))
     return customer
 
 
@@ -182,7 +183,7 @@ def test_a_customer_nobody_wrote_to_and_a_recipient_who_buys_nothing_have_pages(
 @pytest.mark.usefixtures("story")
 def test_a_story_takes_few_statements(context: AppContext, client: httpx.Client, customer: Customer) -> None:
     with context.database.reading() as session:
-        assert find_customer(session, customer.public_id)
+        assert find_record(session, Customer, customer.public_id)
     for path in [
         *pages_of(context, customer),
         f"/recipients/{ANNA.address}/rights",

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from tracker.consent.ledger import consent_of
 from tracker.consent.rules import MEASURED, ConsentState, Purpose
-from tracker.crm.customers import find_customer
+from tracker.crm.records import find_record
 from tracker.locale import _
 from tracker.models import Customer, CustomerAddress, Delivery, Message, Recipient, User
 from tracker.recipients import look_up, named
@@ -80,7 +80,7 @@ def person_of_customer(session: Session, public_id: str) -> Person:
     query = select(literal(None), CustomerAddress, Customer, User, _OTHER).select_from(Customer)
     query = query.outerjoin(CustomerAddress, col(CustomerAddress.customer_id) == col(Customer.id))
     rows = session.execute(_with_people(query).where(col(Customer.public_id) == public_id)).all()
-    return _person(rows) if rows else Person([], [find_customer(session, public_id)], {}, None)
+    return _person(rows) if rows else Person([], [find_record(session, Customer, public_id)], {}, None)
 
 
 _OTHER = aliased(Recipient)
