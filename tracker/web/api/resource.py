@@ -66,13 +66,13 @@ class Resource:
         """Adds its calls; without the list where it has a filter or an order of its own, without the new one where that answers
         more."""
         of_list, of_get, of_post, of_patch, of_delete = self.texts
-        by_id, one = "/{id}", self.response
+        by_id, response = "/{id}", self.response
         if with_list:
-            self._add(router, self._list(), f"list_{self.plural}", "GET", "", of_list, Listing[one])  # type: ignore[valid-type]
+            self._add(router, self._list(), f"list_{self.plural}", "GET", "", of_list, Listing[response])  # type: ignore[valid-type]
         if with_post:
-            self._add(router, self._post(), f"post_{self.singular}", "POST", "", of_post, one, status_code=201)
-        self._add(router, self._get(), f"get_{self.singular}", "GET", by_id, of_get, one)
-        self._add(router, self._patch(), f"patch_{self.singular}", "PATCH", by_id, of_patch, one)
+            self._add(router, self._post(), f"post_{self.singular}", "POST", "", of_post, response, status_code=201)
+        self._add(router, self._get(), f"get_{self.singular}", "GET", by_id, of_get, response)
+        self._add(router, self._patch(), f"patch_{self.singular}", "PATCH", by_id, of_patch, response)
         empty = {"status_code": 204, "response_class": Response}
         self._add(router, self._delete(), f"delete_{self.singular}", "DELETE", by_id, of_delete, None, **empty)
 
