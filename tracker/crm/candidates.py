@@ -12,7 +12,7 @@ from sqlmodel import select as rows
 from tracker.crm.binding import CustomerCandidate, OrderCandidate, Thread, order_numbers
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.canonical import canonical
-from tracker.models import Account, Customer, Delivery, Letter, LetterBinding, Mailbox, Message, Order, Shop, User
+from tracker.models import Account, Delivery, Letter, LetterBinding, Mailbox, Message, Order, Shop, User
 from tracker.models.counting.tables import CUSTOMER, CUSTOMER_ADDRESS, LETTER_BINDING, ORDER
 
 THREAD_RULES = ("message_id", "quoted_token")
@@ -181,11 +181,3 @@ def shop_id_of(session: Session, mailbox: Mailbox) -> int | None:
     if not mailbox.shop:
         return None
     return session.exec(rows(Shop.id).where(Shop.public_id == mailbox.shop)).first()
-
-
-def customer_managers(session: Session, customers: Iterable[int]) -> dict[int, int | None]:
-    wanted = list(customers)
-    if not wanted:
-        return {}
-    query = rows(Customer.id, Customer.manager_id).where(col(Customer.id).in_(wanted))
-    return {number or 0: manager for number, manager in session.exec(query)}

@@ -123,7 +123,6 @@ class DrainCursor(Row, table=True):
 class DrainBacklog(NumberedRow, table=True):
     """A stretch of a spool that waits while what came later goes first: hits above ``after``, up to ``until``."""
 
-    __tablename__ = "drain_backlog"
     __table_args__ = (Index("ix_drain_backlog_edge_after", "edge", "after"),)
 
     edge: str = Field(max_length=64)

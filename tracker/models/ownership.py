@@ -25,26 +25,11 @@ from tracker.models import (
     Visit,
     WebhookEndpoint,
 )
+from tracker.models.rows import PublicRow
 from tracker.runtime.localized_text import ActionError
 
-Owned = TypeVar(
-    "Owned",
-    Account,
-    ApiToken,
-    Credential,
-    Letter,
-    Mailbox,
-    Message,
-    Notification,
-    SavedView,
-    Site,
-    SiteBlock,
-    SiteRule,
-    SiteSource,
-    Template,
-    Visit,
-    WebhookEndpoint,
-)
+Owned = TypeVar("Owned", bound=PublicRow)
+"""Anything with a public id and the number of a person in ``user_id``."""
 
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _NOT_FOUND: Mapping[type, str] = {
@@ -83,7 +68,7 @@ def find_owned(session: Session, model: type[Owned], user: User, public_id: str)
 
 def owned_rows(model: type[Owned], user: User) -> SelectOfScalar[Owned]:
     """The query of everything of this kind that belongs to ``user`` and was not removed."""
-    query = select(model).where(col(model.user_id) == user.id)
+    query = select(model).filter_by(user_id=user.id)
     for name in ("removed_at", "deleted_at"):
         if hasattr(model, name):
             query = query.where(col(getattr(model, name)).is_(None))

@@ -19,7 +19,6 @@ from sqlmodel import Field
 from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
-_EXISTS = text("removed_at IS NULL")
 _ACTIVE = text("state = 'active' AND removed_at IS NULL")
 _PROBED = text("probe = 'sent'")
 

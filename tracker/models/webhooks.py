@@ -8,21 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from tracker.models.rows import public_id
+from tracker.models.rows import NumberedRow, PublicRow
 from tracker.runtime.database import LocalizedTextColumn, UtcDateTime, now
 
 _DUE = text("due_at IS NOT NULL")
 
 
-class WebhookEndpoint(SQLModel, table=True):
+class WebhookEndpoint(PublicRow, table=True):
     """Where one person's events are sent to. Secrets are encrypted; the one before is still signed with until its time is over."""
 
-    __tablename__ = "webhook_endpoint"
-
-    id: int | None = Field(default=None, primary_key=True)
-    public_id: str = Field(default_factory=public_id, unique=True, max_length=16)
     user_id: int = Field(foreign_key="user_account.id", index=True, ondelete="CASCADE")
     url: str = Field(max_length=2000)
     kinds: Any = Field(default_factory=list, sa_type=JSON)
@@ -36,12 +32,9 @@ class WebhookEndpoint(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
-class WebhookEvent(SQLModel, table=True):
+class WebhookEvent(NumberedRow, table=True):
     """What happened, as it is sent: the body never changes."""
 
-    __tablename__ = "webhook_event"
-
-    id: int | None = Field(default=None, primary_key=True)
     public_id: str = Field(unique=True, max_length=40)
     """The ``webhook-id``."""
     kind: str = Field(max_length=32)
@@ -49,16 +42,14 @@ class WebhookEvent(SQLModel, table=True):
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
 
 
-class WebhookDelivery(SQLModel, table=True):
+class WebhookDelivery(NumberedRow, table=True):
     """One event for one endpoint. ``due_at`` is the next attempt; None when there is none any more."""
 
-    __tablename__ = "webhook_delivery"
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id", name="uq_webhook_delivery_endpoint_event"),
         Index("ix_webhook_delivery_due", "endpoint_id", "due_at", "id", sqlite_where=_DUE, postgresql_where=_DUE),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
     endpoint_id: int = Field(foreign_key="webhook_endpoint.id", ondelete="CASCADE")
     event_id: int = Field(foreign_key="webhook_event.id", index=True, ondelete="CASCADE")
     due_at: datetime | None = Field(default_factory=now, sa_type=UtcDateTime)
@@ -67,13 +58,11 @@ class WebhookDelivery(SQLModel, table=True):
     delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class WebhookAttempt(SQLModel, table=True):
+class WebhookAttempt(NumberedRow, table=True):
     """One try: what the endpoint answered, or what went wrong."""
 
-    __tablename__ = "webhook_attempt"
     __table_args__ = (Index("ix_webhook_attempt_delivery", "delivery_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
     delivery_id: int = Field(foreign_key="webhook_delivery.id", ondelete="CASCADE")
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     status: int | None = None

@@ -26,7 +26,6 @@ _ACCENTED_BEGIN = bytes([*range(0xC3, 0xCE), 0xE1])
 _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _CYRILLIC = re.compile(r"[а-яіїєґў]+")
 _A_LABEL = re.compile(r"\bxn--[a-z0-9-]+", re.IGNORECASE)
-_DOMAIN_DOT = re.compile(r"[\u3002\uff0e\uff61]")
 _ENDINGS = (
     *(
         "иями",

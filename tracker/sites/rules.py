@@ -13,8 +13,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import N_, ActionError, LocalizedText
 from tracker.sites.inputs import RuleChange
-from tracker.sites.publishing import publish_after_commit
-from tracker.sites.sites import check_room, last_position
+from tracker.sites.sites import check_room, last_position, store
 from tracker.sites.source_names import is_level
 
 _UNUSABLE = frozenset(
@@ -53,18 +52,12 @@ def save_rule(session: Session, context: AppContext, user: User, rule: SiteRule 
         if vouched:
             rule.probe = "skipped"
         _check(session, user, rule)
-    rule.changed_at = now()
-    session.add(rule)
-    session.flush()
-    publish_after_commit(session, context)
-    return rule
+    return store(session, context, rule, {"changed_at": now()})
 
 
 def remove_rule(session: Session, context: AppContext, rule: SiteRule) -> None:
     """Nothing is swapped by it any more; letters to the addresses it showed are still understood."""
-    rule.removed_at, rule.state = now(), "draft"
-    session.add(rule)
-    publish_after_commit(session, context)
+    store(session, context, rule, {"removed_at": now(), "state": "draft"})
 
 
 def needs_probe(rule: SiteRule) -> bool:

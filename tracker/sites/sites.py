@@ -2,14 +2,15 @@
 
 import secrets
 import string
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from sqlmodel import Session, col, func, select
 
 from pixel.source_conditions import read_conditions
 from tracker.models import Site, SiteBlock, SiteRule, SiteSource, User
 from tracker.models.ownership import find_owned, owned_rows
+from tracker.models.rows import PublicRow
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
@@ -20,6 +21,7 @@ from tracker.sites.publishing import publish_after_commit
 
 MOST = 500
 """Sites, blocks, sources and rules of one person, of each."""
+Stored = TypeVar("Stored", bound=PublicRow)
 _KEY = string.ascii_lowercase + string.digits
 
 
@@ -32,13 +34,7 @@ def save_site(session: Session, context: AppContext, user: User, site: Site | No
     if site is None:
         check_room(session, Site, user)
         site = Site(user_id=user.id or 0, key="".join(secrets.choice(_KEY) for _ in range(32)), name="")
-    for name, value in values.items():
-        setattr(site, name, value)
-    site.changed_at = now()
-    session.add(site)
-    session.flush()
-    publish_after_commit(session, context)
-    return site
+    return store(session, context, site, {**values, "changed_at": now()})
 
 
 def remove_site(session: Session, context: AppContext, site: Site) -> None:
@@ -64,22 +60,15 @@ def save_block(
     if block is None:
         check_room(session, SiteBlock, user)
         block = SiteBlock(user_id=user.id or 0, name="")
-    for name, value in values.items():
-        setattr(block, name, value)
     if values.keys() & {"sites", "selectors"}:
-        block.seen_at, block.views_since, block.is_error = None, 0, False
-    session.add(block)
-    session.flush()
-    publish_after_commit(session, context)
-    return block
+        values |= {"seen_at": None, "views_since": 0, "is_error": False}
+    return store(session, context, block, values)
 
 
 def remove_block(session: Session, context: AppContext, user: User, block: SiteBlock) -> None:
     """Raises :class:`ActionError` ``conflict`` while a rule swaps in it."""
     _refuse_in_use(session, user, block.public_id, lambda rule: blocks_of(rule))
-    block.removed_at = now()
-    session.add(block)
-    publish_after_commit(session, context)
+    store(session, context, block, {"removed_at": now()})
 
 
 def save_source(
@@ -96,21 +85,24 @@ def save_source(
         source = SiteSource(
             user_id=user.id or 0, position=last_position(session, SiteSource, user) + 1, name="", channel=""
         )
-    for name, value in values.items():
-        setattr(source, name, value)
-    read_conditions(source.conditions, lambda _: lambda _: False)
-    session.add(source)
-    session.flush()
-    publish_after_commit(session, context)
-    return source
+    read_conditions(values.get("conditions", source.conditions), lambda _: lambda _: False)
+    return store(session, context, source, values)
 
 
 def remove_source(session: Session, context: AppContext, user: User, source: SiteSource) -> None:
     """Raises :class:`ActionError` ``conflict`` while a rule names it."""
     _refuse_in_use(session, user, source.public_id, lambda rule: sources_of(rule))
-    source.removed_at = now()
-    session.add(source)
+    store(session, context, source, {"removed_at": now()})
+
+
+def store(session: Session, context: AppContext, row: Stored, values: Mapping[str, Any]) -> Stored:
+    """The row with these values, published when the transaction commits."""
+    for name, value in values.items():
+        setattr(row, name, value)
+    session.add(row)
+    session.flush()
     publish_after_commit(session, context)
+    return row
 
 
 def blocks_of(rule: SiteRule) -> set[str]:

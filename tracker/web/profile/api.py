@@ -42,18 +42,7 @@ class PersonResponse(ResponseModel):
 
     @classmethod
     def of(cls, user: User) -> "PersonResponse":
-        return cls(
-            id=user.public_id,
-            email=user.email,
-            name=user.name,
-            role=user.role,
-            locale=user.locale,
-            timezone=user.timezone,
-            status=user.status,
-            track=TrackDefaults(opens=user.track_opens, links=user.track_links),
-            undo_seconds=user.undo_seconds,
-            signature=user.signature,
-        )
+        return cls.of_row(user, track=TrackDefaults(opens=user.track_opens, links=user.track_links))
 
 
 class TrackChange(RequestModel):
