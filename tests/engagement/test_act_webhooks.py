@@ -7,8 +7,7 @@ from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import APPLE, PAGE, Edge, events, ingest_hits, settle
 from tests.fixtures.contexts import People
-from tracker.engagement.overrule import overrule
-from tracker.engagement.rejudge import rejudge_held
+from tracker.engagement.rejudge import overrule, rejudge_held
 from tracker.models import Delivery, Event, Message, User, Verdict, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from tracker.runtime.context import AppContext
 

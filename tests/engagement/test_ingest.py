@@ -23,7 +23,7 @@ from tests.fixtures.contexts import People
 from tracker.consent.preferences import set_policy
 from tracker.consent.rules import ConsentState, Pack
 from tracker.engagement.ingest import quarantine, retry_quarantined
-from tracker.engagement.overrule import overrule
+from tracker.engagement.rejudge import overrule
 from tracker.models import Delivery, DrainCursor, Event, HitEvidence, Message, QuarantinedHit, User
 from tracker.models import Verdict as VerdictRow
 from tracker.privacy.retention import sweep

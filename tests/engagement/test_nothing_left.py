@@ -12,8 +12,7 @@ from tests.engagement.edge_by_hand import CHROME, GMAIL, PAGE, Edge, ingest_hits
 from tests.engagement.reverse_zone import ReverseZone, served
 from tests.fixtures.contexts import People
 from tracker.engagement.ingest import retry_quarantined
-from tracker.engagement.overrule import overrule
-from tracker.engagement.rejudge import rejudge_held
+from tracker.engagement.rejudge import overrule, rejudge_held
 from tracker.engagement.reverse_dns import ReverseDns
 from tracker.engagement.reverse_names import ReverseNames
 from tracker.engagement.scanner_reputation import learn_scanners

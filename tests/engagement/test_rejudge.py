@@ -9,8 +9,7 @@ import pytest
 from sqlmodel import col, delete, select, update
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, ingest_hits, message_of
-from tracker.engagement.overrule import overrule
-from tracker.engagement.rejudge import rejudge_held, rejudge_nightly
+from tracker.engagement.rejudge import overrule, rejudge_held, rejudge_nightly
 from tracker.models import Delivery, Event, HitEvidence, Job, User, Verdict
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

@@ -7,8 +7,7 @@ from sqlmodel import col, select, update
 
 from tests.engagement.edge_by_hand import CHROME, Edge, bell, events, ingest_hits, send_to, settle
 from tests.fixtures.contexts import People
-from tracker.engagement.overrule import overrule
-from tracker.engagement.rejudge import rejudge_held
+from tracker.engagement.rejudge import overrule, rejudge_held
 from tracker.engagement.scanner_reputation import learn_scanners
 from tracker.models import Delivery, Event, HitEvidence, ScannerNetwork, ScannerProof, User, Verdict
 from tracker.privacy.retention import sweep

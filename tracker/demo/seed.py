@@ -12,9 +12,8 @@ from tracker.consent.rules import MEASURED, ConsentState, Proof
 from tracker.crm.customers import CustomerChange, create_customer
 from tracker.crm.orders import OrderChange, save_order
 from tracker.crm.shops import NewGroup, NewShop, save_group, save_shop
-from tracker.demo.enquiries import add_enquiries
 from tracker.demo.history import PEOPLE, add_month, people_of_the_month
-from tracker.demo.incoming import connect, make_letter
+from tracker.demo.incoming import add_enquiries, connect, make_letter
 from tracker.demo.website import open_website
 from tracker.demo.world import World
 from tracker.mail.account_servers import set_secret

@@ -13,7 +13,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from tracker.locale import _, ngettext, use_locale
 from tracker.mail.account_servers import WaitingSender, submit_from, working_account, working_host
 from tracker.models import Delivery, Event, Message, Notification, User
-from tracker.notifications.digest_letter import Digest, Item, write_letter
+from tracker.notifications.notice_letter import Digest, Item, write_letter
 from tracker.notifications.notify import zone_of
 from tracker.notifications.rules import TROUBLE, next_clock
 from tracker.runtime.context import AppContext

@@ -98,7 +98,8 @@ class Settings:
     evidence_days: int = 7
     window_scale: float = 1.0
     tracking_ceiling: frozenset[str] = frozenset()
-    """The loosest policy and the purposes that may be chosen; what they mean is settled in :mod:`tracker.consent.rules.ceiling`."""
+    """The loosest policy and the purposes that may be chosen; what they mean is settled in
+    :mod:`tracker.consent.rules.country_rules`."""
     hits_per_source: int | None = None
     hits_per_token: int | None = None
     hits_per_copy: int | None = None

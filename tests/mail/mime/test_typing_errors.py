@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.mail.typing_errors import meant_domain
+from tracker.mail.mail_providers import meant_domain
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ The stricter wins, and unknown means no. A *policy* says per delivery and purpos
 is frozen when the message is sent and may only tighten afterwards.
 """
 
-from tracker.consent.rules.ceiling import Ceiling, CeilingError, ceiling_of
-from tracker.consent.rules.country_rules import looser_points, rules_for
+from tracker.consent.rules.country_rules import Ceiling, CeilingError, ceiling_of, looser_points, rules_for
 from tracker.consent.rules.jurisdiction import Jurisdiction, jurisdiction_of
 from tracker.consent.rules.opt_out_phrases import asks_not_to_be_tracked, may_ask
 from tracker.consent.rules.proof import (

@@ -14,10 +14,9 @@ from tracker.mail.oauth_providers import Granted, Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import Account, OAuthGrant, User
 from tracker.models.ownership import owned
-from tracker.outbound.account_check import check_account
+from tracker.outbound.account_check import check_account, confirm_account, send_code
 from tracker.outbound.account_input import AccountChange, NewAccount
 from tracker.outbound.accounts import accounts_of, change_account, create_account, remove_account, sign_in_account
-from tracker.outbound.address_code import confirm_account, send_code
 from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText

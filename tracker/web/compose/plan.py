@@ -9,9 +9,9 @@ from sqlmodel import Session
 from tracker.consent.preferences import preference
 from tracker.locale import _, babel_locale, localize, ngettext
 from tracker.mail.addresses import domain_of, read_list
+from tracker.mail.mail_providers import meant_domain
 from tracker.mail.maker_labels import trust_label
 from tracker.mail.recipient_mx import request, unknown
-from tracker.mail.typing_errors import meant_domain
 from tracker.models import Account, User
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.draft_form import ROLES

@@ -42,7 +42,7 @@ from tracker.web.api.paging import Listing, Paged
 from tracker.web.http.list_filter import one_of
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import LetterRow, read_letters, rows_of
-from tracker.web.sites.letter_source import AttributionResponse, attributions
+from tracker.web.sites.reattribution import AttributionResponse, attributions
 
 letters = router("Letters")
 

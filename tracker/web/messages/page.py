@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from tracker.consent.ledger import consent_of
 from tracker.consent.rules import ConsentState, Purpose
-from tracker.engagement.overrule import overrule
+from tracker.engagement.rejudge import overrule
 from tracker.locale import _, localize
 from tracker.mail.maker_labels import trust_label
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail

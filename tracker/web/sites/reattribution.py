@@ -1,10 +1,13 @@
-"""Sources decided again: what would change is shown first, by API and on a page; then it is kept."""
+"""Where letters come from, as API and pages say it; and sources decided again: what would change is shown first, then it is
+kept.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,9 +15,10 @@ from starlette.responses import Response
 from tracker.locale import gettext as _
 from tracker.locale import localize
 from tracker.mail.fields import RequestModel, ResponseModel, SingleLine
-from tracker.models import User
+from tracker.models import LetterSource, SiteRule, User, Visit
+from tracker.models.counting.tables import in_list
 from tracker.runtime.localized_text import ActionError
-from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS
+from tracker.sites.attribution_text import FLAG_LABELS, METHOD_LABELS, sentence_of
 from tracker.sites.reattribution import ReattributedLetter, attribute_anew, source_changes
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
@@ -23,6 +27,57 @@ from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.reports.tables import period_of
+
+
+class LetterSourceResponse(ResponseModel):
+    """``id`` is that of a source of one's own, or of a standard one."""
+
+    id: str
+    name: str
+    channel: str
+    group: str
+
+
+class AttributionResponse(ResponseModel):
+    """By what the source was found, how sure that is (``flags``: late, disputed, leaked, robot), and the same in a ``sentence``."""
+
+    method: str
+    source: LetterSourceResponse | None
+    visit: str | None
+    code: str | None
+    address: str | None
+    rule: str | None
+    flags: list[str]
+    sentence: str
+
+
+def attributions(session: Session, letters: Iterable[int]) -> Mapping[int, AttributionResponse]:
+    """By letter; those that were never decided about are missing."""
+    query = (
+        select(LetterSource, Visit.public_id, SiteRule.public_id)
+        .join(Visit, col(Visit.id) == col(LetterSource.visit_id), isouter=True)
+        .join(SiteRule, col(SiteRule.id) == col(LetterSource.rule_id), isouter=True)
+        .where(in_list(session, col(LetterSource.letter_id), letters))
+    )
+    return {row.letter_id: _shape(session, row, visit, rule) for row, visit, rule in session.exec(query)}
+
+
+def _shape(session: Session, row: LetterSource, visit: str | None, rule: str | None) -> AttributionResponse:
+    return AttributionResponse(
+        method=row.method,
+        source=LetterSourceResponse(**row.source) if row.source else None,
+        visit=visit,
+        code=row.code or None,
+        address=row.address or None,
+        rule=rule,
+        flags=row.flags,
+        sentence=str(sentence_of(session, row, _day)),
+    )
+
+
+def _day(at: datetime) -> str:
+    return at.date().isoformat()
+
 
 reattribution = router("Websites")
 routes = Routes()
