@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from tracker.engagement.judge.case import LONGEST_AGE
 from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Link, Net
@@ -143,18 +143,14 @@ def _state(value: Any, name: str) -> HitState:
 
 
 def _link(value: Any, name: str) -> Link:
-    if value == "honeypot":
-        honeypot: Literal["honeypot"] = "honeypot"
-        return honeypot
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise FieldProblem(f'"{name}" must be a whole number from 0 on or "honeypot", not {_shown(value)}')
+    fits = value is None or value == "honeypot" or _is_whole(value)
+    link: Link = _checked(value, name, fits, 'a whole number from 0 on or "honeypot"')
+    return link
 
 
 def _object(value: Any, name: str) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise FieldProblem(f'"{name}" must be an object in braces, not {_shown(value)}')
+    fields: Mapping[str, Any] = _checked(value, name, isinstance(value, dict), "an object in braces")
+    return fields
 
 
 def _object_or_nothing(value: Any, name: str) -> Mapping[str, Any]:
@@ -164,29 +160,34 @@ def _object_or_nothing(value: Any, name: str) -> Mapping[str, Any]:
 def _text(value: Any, name: str) -> str | None:
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         value = value[0]
-    if value is None or isinstance(value, str):
-        return value
-    raise FieldProblem(f'"{name}" must be text, not {_shown(value)}')
+    text: str | None = _checked(value, name, value is None or isinstance(value, str), "text")
+    return text
 
 
 def _number(value: Any, name: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and -LONGEST_AGE < value < LONGEST_AGE:
-        return float(value)
-    raise FieldProblem(f'"{name}" must be a number of seconds, not {_shown(value)}')
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = value is None or (is_number and -LONGEST_AGE < value < LONGEST_AGE)
+    return None if _checked(value, name, fits, "a number of seconds") is None else float(value)
 
 
 def _whole(value: Any, name: str) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise FieldProblem(f'"{name}" must be a whole number, not {_shown(value)}')
+    number: int | None = _checked(value, name, value is None or _is_whole(value), "a whole number")
+    return number
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _yes_or_no(value: Any, name: str) -> bool:
-    if value in (True, False):  # 1 and 0 as well
-        return bool(value)
-    raise FieldProblem(f'"{name}" must be true or false, not {_shown(value)}')
+    return bool(_checked(value, name, value in (True, False), "true or false"))  # 1 and 0 as well
+
+
+def _checked(value: Any, name: str, fits: bool, what: str) -> Any:
+    """The value. Raises :class:`FieldProblem` that says what it must be, when it does not fit."""
+    if not fits:
+        raise FieldProblem(f'"{name}" must be {what}, not {_shown(value)}')
+    return value
 
 
 def _shown(value: Any) -> str:

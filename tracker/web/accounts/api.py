@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session
 from starlette.responses import Response
@@ -70,8 +71,8 @@ class AccountResponse(ResponseModel):
     def of(cls, account: Account) -> "AccountResponse":
         return cls.of_row(
             account,
-            smtp=_smtp(account),
-            imap=_imap(account),
+            smtp=_server(account, "smtp"),
+            imap=_server(account, "imap"),
             signed_in=account.oauth_grant_id is not None,
             rewrites_links=link_rewriter(account.smtp_host),
         )
@@ -86,26 +87,14 @@ class CheckResponse(AccountResponse):
     imap_text: str
 
 
-def _smtp(account: Account) -> ServerResponse:
-    return ServerResponse(
-        host=account.smtp_host,
-        port=account.smtp_port,
-        security=account.smtp_security,
-        login=account.smtp_login,
-        secret_set=account.smtp_secret is not None,
+def _server(account: Account, kind: str) -> ServerResponse | None:
+    host, port, security, login, secret = (
+        getattr(account, f"{kind}_{name}") for name in ("host", "port", "security", "login", "secret")
     )
-
-
-def _imap(account: Account) -> ServerResponse | None:
-    if not account.imap_host:
+    if not host:
         return None
-    return ServerResponse(
-        host=account.imap_host,
-        port=account.imap_port or 993,
-        security=account.imap_security or "tls",
-        login=account.imap_login or "",
-        secret_set=account.imap_secret is not None,
-    )
+    facts: dict[str, Any] = {"port": port or 993, "security": security or "tls", "login": login or ""}
+    return ServerResponse(host=host, secret_set=secret is not None, **facts)
 
 
 def _save(session: Session, call: RequestContext, account: Account | None, change: AccountChange) -> Account:
