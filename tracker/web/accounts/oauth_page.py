@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_urlsafe
+from typing import Any
 
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from tracker.locale import _, localize
 from tracker.mail.oauth import OAuthError, exchange
 from tracker.mail.oauth_providers import PROVIDERS, Granted, Provider, authorisation_url, configured
 from tracker.models import OAuthAttempt, User
+from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.keyring import new_token, token_digest
@@ -46,6 +48,28 @@ class OAuthPurpose:
 
 PURPOSES: dict[str, OAuthPurpose] = {}
 """What a sign-in may be for; the modules of those pages add theirs."""
+
+
+def purpose_of(
+    model: type[Any],
+    base_path: str,
+    sign_in: Callable[[AppContext, Session, User, Provider, Granted, Any], Any],
+    tested: Callable[[Request, User, Any], Response],
+) -> OAuthPurpose:
+    """For a row of the person's that signs in that way from now on (a new one when the subject is empty), and is tested then."""
+
+    def finish(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
+        context = context_of(request)
+        with context.database.session_scope() as session:
+            row = owned(session, model, user, subject) if subject else None
+            row = sign_in(context, session, user, provider, granted, row)
+        return tested(request, user, row)
+
+    def proposed_login(request: Request, user: User, subject: str) -> str:
+        with context_of(request).database.reading() as session:
+            return str(owned(session, model, user, subject).address) if subject else ""
+
+    return OAuthPurpose(finish, lambda subject: f"{base_path}/{subject or 'new'}", proposed_login)
 
 
 def callback_url(context: AppContext, provider: Provider) -> str:

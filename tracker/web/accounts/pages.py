@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tracker.locale import _, localize
 from tracker.mail.account_servers import shares_secret
-from tracker.mail.oauth_providers import Granted, Provider, configured
+from tracker.mail.oauth_providers import Provider, configured
 from tracker.mail.services import PRESETS
 from tracker.models import Account, OAuthGrant, User
 from tracker.models.ownership import owned
@@ -20,7 +20,7 @@ from tracker.outbound.accounts import accounts_of, change_account, create_accoun
 from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
+from tracker.web.accounts.oauth_page import PURPOSES, purpose_of
 from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
@@ -134,26 +134,10 @@ def remove(request: Request, user: User, _form: FormData) -> Response:
     )
 
 
-def complete(request: Request, user: User, provider: Provider, granted: Granted, subject: str) -> Response:
-    """After a sign-in at a provider: the account (a new one when ``subject`` is empty) uses it from now on."""
-    context = context_of(request)
-    with context.database.session_scope() as session:
-        account = owned(session, Account, user, subject) if subject else None
-        account = sign_in_account(context, session, user, provider, granted, account)
-    return _tested(request, user, account)
-
-
-def _proposed_login(request: Request, user: User, subject: str) -> str:
-    return own_account(request, user, subject).address if subject else ""
-
-
-PURPOSES["account"] = OAuthPurpose(complete, lambda subject: f"{BASE_PATH}/{subject or 'new'}", _proposed_login)
-
-
-def own_account(request: Request, user: User, public_id: str = "") -> Account:
-    """The account of the address (or the one with ``public_id``). Raises :class:`ActionError` ``not_found``."""
+def own_account(request: Request, user: User) -> Account:
+    """The account of the address. Raises :class:`ActionError` ``not_found``."""
     with context_of(request).database.reading() as session:
-        return owned(session, Account, user, public_id or request.path_params["id"])
+        return owned(session, Account, user, request.path_params["id"])
 
 
 def _tested(request: Request, user: User, account: Account) -> Response:
@@ -172,6 +156,9 @@ def _tested(request: Request, user: User, account: Account) -> Response:
         _("Saved, but it does not work yet. See below what is wrong."),
         kind="problem",
     )
+
+
+PURPOSES["account"] = purpose_of(Account, BASE_PATH, sign_in_account, _tested)
 
 
 def _parse(schema: type[Schema], form: FormData) -> Schema:

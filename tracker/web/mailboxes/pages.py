@@ -19,6 +19,7 @@ from tracker.inbound.credentials import (
     make_credential,
     unused_credentials,
 )
+from tracker.inbound.fetch.check import check_mailbox
 from tracker.inbound.fetch.idle_leases import is_subscribed
 from tracker.inbound.fetch.schedule import being_read
 from tracker.inbound.mailbox_input import NewCredentials
@@ -28,29 +29,32 @@ from tracker.inbound.mailboxes import (
     connected_mailboxes,
     credential_changed,
     remove_mailbox,
+    sign_in_mailbox,
     sync_now,
 )
 from tracker.inbound.recount import preview, recount
-from tracker.locale import _, ngettext
+from tracker.locale import _, localize, ngettext
 from tracker.mail.oauth_providers import configured
 from tracker.mail.services import PRESETS
-from tracker.models import Credential, Mailbox, ManagerGroup, Shop, User
+from tracker.models import Credential, Mailbox, MailboxState, ManagerGroup, Shop, User
 from tracker.models.ownership import owned
 from tracker.runtime.context import AppContext
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
+from tracker.web.accounts.oauth_page import PURPOSES, purpose_of
 from tracker.web.api.errors import STATUS
 from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
+from tracker.web.http.throttle import connection_tests
 from tracker.web.http.typed_secrets import typed_secrets, with_typed_secrets
 from tracker.web.mailboxes import rows as mailbox_rows
-from tracker.web.mailboxes.connection_check import BASE_PATH, tested
 from tracker.web.mailboxes.form import BLANK, BY_ADDRESS, FIRST_WINDOWS, read_form, texts_of, typed
 from tracker.web.mailboxes.rows import RECENT_DAYS, figures_of, problem_counts, problems_of, proposed_robots
 
 routes = Routes()
+BASE_PATH = "/mailboxes"
 MOST_MAILBOXES = 1000
 _SECRETS = ("secret",)
 
@@ -244,3 +248,23 @@ def _form(
         "typed_secrets": passwords,
     }
     return render(request, "mailboxes/mailbox.html", context, status)
+
+
+def tested(request: Request, user: User, mailbox: Mailbox) -> Response:
+    """Signs in and says how that went: on the list when it works, else where it can be mended."""
+    assert mailbox.id is not None
+    there = f"{BASE_PATH}/{mailbox.public_id}"
+    try:
+        connection_tests.take(user)
+    except ActionError:
+        return redirect(BASE_PATH, _("Saved. Too many tests; this one follows in a minute."), kind="problem")
+    finding = check_mailbox(context_of(request), mailbox.id)
+    if finding.state == MailboxState.ACTIVE:
+        sentence = _("The integration works: %(address)s is connected, and its letters are being loaded.")
+        return redirect(BASE_PATH, sentence % {"address": mailbox.address})
+    if finding.state == MailboxState.THROTTLED:
+        return redirect(BASE_PATH, localize(finding.detail), kind="problem")
+    return redirect(there, _("Saved, but it does not work yet. See below what is wrong."), kind="problem")
+
+
+PURPOSES["mailbox"] = purpose_of(Mailbox, BASE_PATH, sign_in_mailbox, tested)
