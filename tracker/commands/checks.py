@@ -18,7 +18,6 @@ from tracker.consent.preferences import operator_ceiling, workspace_pack
 from tracker.mail.addresses import domain_of
 from tracker.models import Account, Mailbox, MailboxState
 from tracker.outbound.host_health import problem_of
-from tracker.outbound.sending_domain.advice import Publish
 from tracker.outbound.sending_domain.records import advice_for
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.context import AppContext
@@ -154,15 +153,11 @@ def _domains(context: AppContext) -> list[Finding]:
         Finding(
             f"{advice.topic} of {domain}",
             marks.get(advice.grade),
-            " ".join((advice.text, *map(_publish, advice.publish))),
+            " ".join((advice.text, *(f"Publish {row.type} at {row.name}: {row.value}" for row in advice.publish))),
         )
         for (domain, _preset), account in sorted(per_domain.items())
         for advice in advice_for(context, account)
     ]
-
-
-def _publish(record: Publish) -> str:
-    return f"Publish {record.type} at {record.name}: {record.value}"
 
 
 def _spool(context: AppContext) -> list[Finding]:

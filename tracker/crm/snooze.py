@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from tracker.notifications.rules import at_clock
 from tracker.runtime.localized_text import N_
@@ -30,10 +30,6 @@ def snooze_time(choice: str, moment: datetime, zone: tzinfo) -> datetime | None:
         return None
     try:
         local = datetime.fromisoformat(choice)
-        return at_clock(local.date(), _minute(local.time()), zone)
+        return at_clock(local.date(), local.hour * 60 + local.minute, zone)
     except (ValueError, OverflowError):
         return None
-
-
-def _minute(clock: time) -> int:
-    return clock.hour * 60 + clock.minute

@@ -18,7 +18,6 @@ from pymap.imap import IMAPServer
 from pymap.interfaces.login import IdentityInterface
 from pymap.parsing.message import AppendMessage
 from pymap.parsing.specials import FetchRequirement
-from pymap.parsing.specials.flag import Flag
 from pymap.selected import SelectedMailbox
 from pymap.user import UserMetadata
 from pysasl.hashing import Cleartext
@@ -113,7 +112,7 @@ class SandboxImap:
                     message.uid,
                     bytes(loaded.get_body()),
                     message.internal_date.astimezone(UTC),
-                    frozenset(_text(flag) for flag in message.permanent_flags),
+                    frozenset(bytes(flag).decode("ascii", "replace") for flag in message.permanent_flags),
                 )
             )
         return letters
@@ -155,10 +154,6 @@ class _WholeAnswers:
 def _with_empty_line(raw: bytes) -> bytes:
     """A letter of header fields alone gets the line that ends them; pymap 0.36 would lose its last byte."""
     return raw if b"\r\n\r\n" in raw or b"\n\n" in raw else raw.rstrip(b"\r\n") + b"\r\n\r\n"
-
-
-def _text(flag: Flag) -> str:
-    return bytes(flag).decode("ascii", "replace")
 
 
 class _SandboxConfig(Config):

@@ -3,7 +3,6 @@
 They lie in a mailbox of their own that nobody connected and nothing reads.
 """
 
-from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -151,16 +150,12 @@ def _raw(new: ExternalLetter) -> bytes:
         if people:
             message[name] = ", ".join(str(_header(person)) for person in people)
     message["Subject"] = new.subject
-    message["Date"] = format_datetime(_whole_second(new.received_at))
+    message["Date"] = format_datetime(new.received_at.replace(microsecond=0))
     message["Message-ID"] = f"<{token_hex(12)}@{domain_of(new.sender.address)}>"
     message.set_content(new.text or "")
     if new.html:
         message.add_alternative(new.html, subtype="html")
     return message.as_bytes()
-
-
-def _whole_second(at: datetime) -> datetime:
-    return at.replace(microsecond=0)
 
 
 def _header(person: ExternalAddress) -> HeaderAddress:

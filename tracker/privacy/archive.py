@@ -84,7 +84,7 @@ def held_about(
         "viewed_by": [
             {"day": day.isoformat(), "what": what, "who": who} for day, what, who in views_of(session, recipient)
         ],
-        "kept_for": _kept_for(session, context),
+        "kept_for": {**periods(session), "evidence_days": context.settings.evidence_days},
     }
 
 
@@ -212,10 +212,6 @@ def _customers(session: Session, recipient: Recipient) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _kept_for(session: Session, context: AppContext) -> dict[str, int]:
-    return {**periods(session), "evidence_days": context.settings.evidence_days}
 
 
 def _at(moment: datetime | None) -> str | None:

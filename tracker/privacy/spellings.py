@@ -177,7 +177,11 @@ def _letter(letter: str) -> str:
     codes = [re.escape(letter)]
     for form in {letter, letter.upper()}:
         if len(form) == 1:
-            codes += [rf"&#0*{ord(form)};?", rf"&#x0*{ord(form):x};?", "%(?:25)*".join(["", *_percent(form)])]
+            codes += [
+                rf"&#0*{ord(form)};?",
+                rf"&#x0*{ord(form):x};?",
+                "".join(f"%(?:25)*{octet:02x}" for octet in form.encode()),
+            ]
             codes += [rf"\\u{ord(form):04x}"] if ord(form) < 0x10000 else []
             codes += [f"&{codepoint2name[ord(form)]};?"] if ord(form) in codepoint2name else []
     codes += [f"&{name};?" for name in _NAMED.get(letter, ())]
@@ -186,10 +190,6 @@ def _letter(letter: str) -> str:
     if letter == "@":
         codes += ["＠", r"\s?[\[({]\s?at\s?[\])}]\s?"]
     return f"(?:{'|'.join(dict.fromkeys(codes))})"
-
-
-def _percent(letter: str) -> list[str]:
-    return [f"{octet:02x}" for octet in letter.encode()]
 
 
 def _longest_first(texts: frozenset[str]) -> list[str]:

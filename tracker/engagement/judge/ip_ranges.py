@@ -226,11 +226,11 @@ def _json_prefixes(data: Any) -> Iterator[str]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("neither Google's nor Microsoft's form of JSON")
     for entry in entries:
-        yield from map(str, entry.get("ips") or ()) if google is None else [str(_one_prefix(entry))]
-
-
-def _one_prefix(entry: dict[str, Any]) -> Any:
-    return entry.get("ipv4Prefix") or entry.get("ipv6Prefix")
+        yield from (
+            map(str, entry.get("ips") or ())
+            if google is None
+            else [str(entry.get("ipv4Prefix") or entry.get("ipv6Prefix"))]
+        )
 
 
 def _creation_date(text: str) -> str:

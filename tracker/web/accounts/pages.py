@@ -190,14 +190,10 @@ def _texts(account: Account | None) -> Mapping[str, Any]:
     return {**_BLANK, "imap": account.imap_host, **texts}
 
 
-def _typed(form: FormData) -> Mapping[str, Any]:
-    return {**_BLANK, "imap": "", **form}
-
-
 def _refused(request: Request, user: User, account: Account | None, form: FormData, error: ActionError) -> Response:
     wrong = errors_of(error)
     passwords = typed_secrets(context_of(request), form, _SECRETS, user.public_id, wrong)
-    return _form(request, account, _typed(form), wrong, passwords)
+    return _form(request, account, {**_BLANK, "imap": "", **form}, wrong, passwords)
 
 
 def _form(

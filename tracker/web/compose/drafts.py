@@ -82,7 +82,7 @@ class ComposeForm:
             track_links="track_links" in form,
             leave=frozenset(str(url) for url in form.getlist("leave")),
             send_at=_text(form, "send_at"),
-            follow_up_days=_number(_text(form, "follow_up_days")),
+            follow_up_days=min(whole_number(_text(form, "follow_up_days"), 999) or 0, 365),
             reply=_text(form, "reply"),
             template=_text(form, "template"),
             placeholders=frozenset(_text(form, "placeholders").split()),
@@ -355,7 +355,3 @@ def _keep(typed: ComposeForm) -> str:
 def _text(form: FormData, name: str) -> str:
     value = form.get(name)
     return value.replace("\0", "").strip() if isinstance(value, str) else ""
-
-
-def _number(text: str) -> int:
-    return min(whole_number(text, 999) or 0, 365)

@@ -162,7 +162,9 @@ def sentence_of(planned: Sequence[PlannedRecipient], limit: int = 10) -> str:
     if len(tracked) == len(planned):
         return _everybody(planned)
     reasons = list(dict.fromkeys(_why_not(recipient, limit) for recipient in planned if not _is_tracked(recipient)))
-    reasons += [_in_part(recipient) for recipient in tracked if _is_partly(recipient)]
+    reasons += [
+        _("%(name)s: %(what)s", name=_name(person), what=_what(person)) for person in tracked if _is_partly(person)
+    ]
     if (
         not tracked
         and len(planned) > limit
@@ -215,10 +217,6 @@ def _is_partly(recipient: PlannedRecipient) -> bool:
     """Only one of the two, and not because the sender switched the other off."""
     off = recipient.clicks if recipient.opens.on else recipient.opens
     return not off.on and off.rule != "switched_off"
-
-
-def _in_part(recipient: PlannedRecipient) -> str:
-    return _("%(name)s: %(what)s", name=_name(recipient), what=_what(recipient))
 
 
 def _joined(reasons: Sequence[str]) -> str:

@@ -3,7 +3,6 @@ kept.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -71,12 +70,8 @@ def _shape(session: Session, row: LetterSource, visit: str | None, rule: str | N
         address=row.address or None,
         rule=rule,
         flags=row.flags,
-        sentence=str(sentence_of(session, row, _day)),
+        sentence=str(sentence_of(session, row, lambda at: at.date().isoformat())),
     )
-
-
-def _day(at: datetime) -> str:
-    return at.date().isoformat()
 
 
 reattribution = router("Websites")
