@@ -153,7 +153,7 @@ def _facts_of_copy(copy: Delivery) -> tuple[str, ...]:
 def _events(user: User, person: Person) -> Source:
     if not person.numbers:
         return None
-    told = exists().where(
+    has_letter = exists().where(
         col(Letter.delivery_id) == col(Event.delivery_id),
         col(Letter.received_at) == col(Event.at),
         col(Letter.deleted_at).is_(None),
@@ -171,7 +171,7 @@ def _events(user: User, person: Person) -> Source:
             ~col(Delivery.frozen),
             col(Message.user_id) + 0 == user.id,
             ~col(Event.merged),
-            col(Event.kind).not_in(_LETTERS) | ~told,
+            col(Event.kind).not_in(_LETTERS) | ~has_letter,
         )
     )
     return query, Event.at, Event.id
