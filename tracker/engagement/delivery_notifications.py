@@ -6,15 +6,17 @@ Many copies at a time, with one query per table. Whoever writes the line of a co
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+from sqlalchemy import Select
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from tracker.models import Delivery, Event, Message, User
 from tracker.models.counting.bulk import append_rows, update_rows
 from tracker.models.counting.counters import Counted
-from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION, in_list
+from tracker.models.counting.tables import EVENT, FEED, NOTIFICATION, in_bound_list, in_list, run_made_once
 from tracker.models.rows import public_id
 from tracker.notifications.notify import correct, visibility
 from tracker.notifications.rules import Activity, news_of
@@ -87,24 +89,34 @@ def _subject(delivery_id: int) -> str:
 def _lines(session: Session, copies: Mapping[int, Any]) -> dict[int, Line]:
     """The lines that their owners have of these copies, by the number of the copy."""
     numbers = {_subject(number): number for number in copies}
-    statement = columns(*(NOTIFICATION.c[name] for name in (*_CHANGES.split(), "user_id", "subject"))).where(
-        in_list(session, NOTIFICATION.c.subject, numbers),
-        in_list(session, NOTIFICATION.c.user_id, {copy.user_id for copy in copies.values()}),
-    )
-    rows = session.connection().execute(statement.with_for_update()).mappings().all()
+    owners = {copy.user_id for copy in copies.values()}
+    rows = run_made_once(session, _lines_to_change, subjects=numbers, users=owners).mappings().all()
     lines = {numbers[row["subject"]]: dict(row) for row in rows}
     return {number: line for number, line in lines.items() if line["user_id"] == copies[number].user_id}
 
 
+@cache
+def _lines_to_change(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    lines = columns(*(NOTIFICATION.c[name] for name in (*_CHANGES.split(), "user_id", "subject"))).where(
+        in_bound_list(is_sqlite, NOTIFICATION.c.subject, "subjects"),
+        in_bound_list(is_sqlite, NOTIFICATION.c.user_id, "users"),
+    )
+    return lines.with_for_update()
+
+
 def _activities(session: Session, deliveries: Collection[int]) -> Mapping[int, list[Activity]]:
     """Everything that people did with these copies so far."""
-    seen = columns(EVENT.c.delivery_id, EVENT.c.kind, EVENT.c.at).where(
-        in_list(session, EVENT.c.delivery_id, deliveries), EVENT.c.counted, EVENT.c.kind.in_(("open", "click"))
-    )
     activities: dict[int, list[Activity]] = defaultdict(list)
-    for delivery, kind, at in session.connection().execute(seen.order_by(EVENT.c.at)):
+    for delivery, kind, at in run_made_once(session, _of_people, deliveries=deliveries):
         activities[delivery].append(Activity(kind, at))
     return activities
+
+
+@cache
+def _of_people(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    of_copies = in_bound_list(is_sqlite, EVENT.c.delivery_id, "deliveries")
+    seen = columns(EVENT.c.delivery_id, EVENT.c.kind, EVENT.c.at).where(of_copies, EVENT.c.counted)
+    return seen.where(EVENT.c.kind.in_(("open", "click"))).order_by(EVENT.c.at)
 
 
 def _users(session: Session, ids: Collection[int]) -> dict[int, User]:
@@ -154,14 +166,18 @@ def _copies(session: Session, deliveries: Collection[int]) -> Mapping[int, Any]:
     """Owner and counters of each copy, in the order of their numbers."""
     if not deliveries:
         return {}
+    return {row.id: row for row in run_made_once(session, _of_copies, deliveries=deliveries)}
+
+
+@cache
+def _of_copies(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     counters = col(Delivery.id), col(Delivery.message_id), col(Delivery.opens), col(Delivery.clicks)
-    statement = (
+    return (
         columns(*counters, col(Message.user_id), col(Message.muted))
         .join(Message, col(Message.id) == col(Delivery.message_id))
-        .where(in_list(session, col(Delivery.id), deliveries))
+        .where(in_bound_list(is_sqlite, col(Delivery.id), "deliveries"))
         .order_by(col(Delivery.id))
     )
-    return {row.id: row for row in session.connection().execute(statement)}
 
 
 def _facts(copy: Any, client: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any, cast
 
-from sqlalchemy import func
+from sqlalchemy import Select, bindparam, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
@@ -26,7 +26,7 @@ from tracker.engagement.source_digests import network_digest, scanner_digest
 from tracker.mail.addresses import domain_of, lookup_or_none
 from tracker.mail.mail_providers import PUBLIC_DOMAINS, provider
 from tracker.models import Account, Delivery, Message, Recipient, TrackedLink, User, UserSession
-from tracker.models.counting.tables import in_list
+from tracker.models.counting.tables import in_bound_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.values import value
@@ -128,7 +128,12 @@ def hit_context_of(session: Session, context: AppContext, hits: Sequence[Hit]) -
 
 
 def _copies(session: Session, ids: Collection[str]) -> dict[str, JudgedDelivery]:
-    statement = (
+    return {row[0]: _copy(row) for row in run_made_once(session, _of_copies, ids=ids).all()}
+
+
+@cache
+def _of_copies(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    return (
         columns(
             col(Delivery.public_id),
             col(Delivery.id),
@@ -155,9 +160,8 @@ def _copies(session: Session, ids: Collection[str]) -> dict[str, JudgedDelivery]
         .join(User, col(User.id) == col(Message.user_id))
         .join(Recipient, col(Recipient.id) == col(Delivery.recipient_id))
         .outerjoin(Account, col(Account.id) == col(Message.account_id))
-        .where(in_list(session, col(Delivery.public_id), ids))
+        .where(in_bound_list(is_sqlite, col(Delivery.public_id), "ids"))
     )
-    return {row[0]: _copy(row) for row in session.connection().execute(statement).all()}
 
 
 def _copy(row: Any) -> JudgedDelivery:
@@ -189,10 +193,15 @@ def _allowed(session: Session, context: AppContext, copies: Collection[JudgedDel
 
 
 def _link_counts(session: Session, messages: Collection[int]) -> dict[int, int]:
-    tracked = select(TrackedLink.message_id, func.count()).where(
-        in_list(session, col(TrackedLink.message_id), messages), col(TrackedLink.tracked)
+    return {message: count for message, count in run_made_once(session, _of_links, messages=messages)}  # noqa: C416 (rows are no tuples to mypy)
+
+
+@cache
+def _of_links(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    tracked = columns(col(TrackedLink.message_id), func.count()).where(
+        in_bound_list(is_sqlite, col(TrackedLink.message_id), "messages"), col(TrackedLink.tracked)
     )
-    return dict(session.exec(tracked.group_by(col(TrackedLink.message_id))).all())
+    return tracked.group_by(col(TrackedLink.message_id))
 
 
 def _browsers(session: Session, marks: Collection[str]) -> dict[str, str]:
@@ -203,20 +212,32 @@ def _browsers(session: Session, marks: Collection[str]) -> dict[str, str]:
 
 def _colleagues(session: Session, addresses: Collection[str]) -> frozenset[str]:
     """Those of the addresses that belong to our own people."""
-    people = session.exec(select(User.email).where(in_list(session, col(User.email), addresses))).all()
-    sending = select(Account.address).where(col(Account.removed_at).is_(None)).distinct()
-    mine = {_lookup(address) for address in session.exec(sending)}
+    people = run_made_once(session, _of_people, addresses=addresses).scalars()
+    mine = {_lookup(address) for address in session.connection().execute(_SENDING).scalars()}
     return frozenset(people) | (mine & set(addresses))
+
+
+_SENDING = columns(col(Account.address)).where(col(Account.removed_at).is_(None)).distinct()
+
+
+@cache
+def _of_people(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    return columns(col(User.email)).where(in_bound_list(is_sqlite, col(User.email), "addresses"))
 
 
 def _sessions(session: Session, users: Collection[int]) -> frozenset[tuple[int, str]]:
     """(user, digest of the network) of the sign-ins that were active lately."""
-    statement = select(UserSession.user_id, UserSession.address_digest).where(
-        col(UserSession.user_id).in_(users),
-        UserSession.seen_at > now() - SESSION_COUNTS,
+    seen = run_made_once(session, _of_sessions, users=users, since=now() - SESSION_COUNTS)
+    return frozenset((user_id, digest) for user_id, digest in seen)
+
+
+@cache
+def _of_sessions(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    return columns(col(UserSession.user_id), col(UserSession.address_digest)).where(
+        in_bound_list(is_sqlite, col(UserSession.user_id), "users"),
+        col(UserSession.seen_at) > bindparam("since"),
         col(UserSession.address_digest).is_not(None),
     )
-    return frozenset((user_id, digest) for user_id, digest in session.exec(statement) if digest)
 
 
 @lru_cache(maxsize=65536)

@@ -7,8 +7,12 @@ off), they become a backlog, which is taken in beside what comes; any number of 
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from traceback import extract_tb
+from typing import Any
 
+from sqlalchemy import Select, bindparam
+from sqlalchemy import select as columns
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, func, select
 
@@ -17,7 +21,7 @@ from tracker.engagement.edge_sources import EdgeSource
 from tracker.engagement.process_hits import process_hits
 from tracker.models import DrainBacklog, DrainCursor, Event, QuarantinedHit
 from tracker.models.counting.bulk import insert_or_keep
-from tracker.models.counting.tables import in_list
+from tracker.models.counting.tables import in_bound_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.gc_pause import gc_paused
@@ -68,10 +72,15 @@ def drain_backlog(context: AppContext, source: EdgeSource, limit: int = BATCH) -
 def _place_in(context: AppContext, edge: str) -> tuple[int, int]:
     """Behind which number the next hits are read, and up to which all are taken in."""
     with context.database.reading() as session:
-        cursor = session.get(DrainCursor, edge)
-        oldest = session.exec(select(func.min(DrainBacklog.after)).where(DrainBacklog.edge == edge)).one()
-    after = cursor.after if cursor else 0
+        after, oldest = run_made_once(session, _places, edge=edge).one()
     return after, after if oldest is None else min(after, oldest)
+
+
+@cache
+def _places(_is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    cursor = columns(col(DrainCursor.after)).where(col(DrainCursor.edge) == bindparam("edge")).scalar_subquery()
+    oldest = columns(func.min(DrainBacklog.after)).where(col(DrainBacklog.edge) == bindparam("edge")).scalar_subquery()
+    return columns(func.coalesce(cursor, 0), oldest)
 
 
 def _confirm(context: AppContext, source: EdgeSource, confirmed: int) -> None:
@@ -191,9 +200,14 @@ def _process(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
 
 def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:
     """A cursor can be lost, with a restored backup; events cannot be doubled all the same."""
-    numbers = [hit.id or 0 for hit in hits]
-    known = set(session.exec(select(Event.hit).where(Event.edge == edge, in_list(session, col(Event.hit), numbers))))
+    known = set(run_made_once(session, _known, edge=edge, numbers=[hit.id or 0 for hit in hits]).scalars())
     return [hit for hit in hits if hit.id not in known]
+
+
+@cache
+def _known(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    of_edge = col(Event.edge) == bindparam("edge")
+    return columns(col(Event.hit)).where(of_edge, in_bound_list(is_sqlite, col(Event.hit), "numbers"))
 
 
 def quarantine(context: AppContext, edge: str, hit: Hit, problem: str, lane: _Lane | None = None) -> None:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, true
+from sqlalchemy import Select, bindparam, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -18,7 +19,7 @@ from tracker.engagement.judge.verdict import Judgement, Reason, alertable
 from tracker.engagement.rules import RuleSet
 from tracker.engagement.sealing import Handover, handover_columns, unseal
 from tracker.models import Delivery, Event, HitEvidence
-from tracker.models.counting.tables import in_list
+from tracker.models.counting.tables import in_bound_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 
@@ -135,12 +136,9 @@ class Scope:
         reach = timedelta(seconds=max(rules.windows.spread, rules.windows.honeypot_network))
         return cls(first=min(moments) - reach, last=max(moments) + reach)
 
-    def where(self) -> Any:
-        if self.first is None or self.last is None:
-            return true()
-        # A mail program in Microsoft's network is shown as its proxy, and is a person's open all the same.
-        of_people = (col(Event.klass) == "mail_proxy") & (col(Event.vendor) == "microsoft")
-        return col(Event.at).between(self.first, self.last) | col(Event.klass).in_(FAR) | of_people
+    @property
+    def moments(self) -> dict[str, datetime]:
+        return {} if self.first is None or self.last is None else {"first": self.first, "last": self.last}
 
 
 EVERYTHING = Scope(limit=None)
@@ -151,16 +149,21 @@ def held_hits(
 ) -> dict[int, list[KnownHit]]:
     """By delivery, the hits whose evidence is still held, oldest first."""
     flooded = _flooded(session, deliveries, scope.limit) if scope.limit else set()
-    held = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope.where())
+    held = _read(session, context, rules, [id_ for id_ in deliveries if id_ not in flooded], scope)
     for id_ in flooded:
-        held |= _read(session, context, rules, [id_], scope.where(), scope.limit)
+        held |= _read(session, context, rules, [id_], scope, scope.limit)
     return held
 
 
 def _flooded(session: Session, deliveries: Collection[int], limit: int) -> set[int]:
-    counts = columns(col(Event.delivery_id)).where(in_list(session, col(Event.delivery_id), deliveries))
-    over = counts.group_by(col(Event.delivery_id)).having(func.count() > limit)
-    return {id_ for id_ in session.connection().execute(over).scalars() if id_ is not None}
+    over = run_made_once(session, _with_more_events, deliveries=deliveries, limit=limit)
+    return {id_ for id_ in over.scalars() if id_ is not None}
+
+
+@cache
+def _with_more_events(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    counts = columns(col(Event.delivery_id)).where(in_bound_list(is_sqlite, col(Event.delivery_id), "deliveries"))
+    return counts.group_by(col(Event.delivery_id)).having(func.count() > bindparam("limit"))
 
 
 def _read(
@@ -168,26 +171,27 @@ def _read(
     context: AppContext,
     rules: RuleSet,
     deliveries: Sequence[int],
-    where: Any,
+    scope: Scope,
     limit: int | None = None,
 ) -> dict[int, list[KnownHit]]:
     if not deliveries:
         return {}
-    held = _held_columns().where(in_list(session, col(Event.delivery_id), deliveries), where)
-    newest = held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
+    moments = scope.moments
+    held = run_made_once(session, _held_newest_first, bool(moments), limit, deliveries=deliveries, **moments)
     by_delivery: dict[int, list[KnownHit]] = defaultdict(list)
-    for row in reversed(session.connection().execute(newest).all()):
+    for row in reversed(held.all()):
         known = _known(context, rules, row)
         if known is not None:
             by_delivery[known.delivery_id].append(known)
     return by_delivery
 
 
-def _held_columns() -> Any:
+@cache
+def _held_newest_first(is_sqlite: bool, around: bool, limit: int | None) -> Select[*tuple[Any, ...]]:
     of_event = (
         "id klass confidence reasons merged counted overruled alerted public_id delivery_id message_id kind link at"
     )
-    return (
+    held = (
         columns(
             *(getattr(Event, name) for name in of_event.split()),
             col(HitEvidence.sealed),
@@ -196,7 +200,14 @@ def _held_columns() -> Any:
         )
         .join(HitEvidence, col(HitEvidence.event_id) == col(Event.id))
         .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        .where(in_bound_list(is_sqlite, col(Event.delivery_id), "deliveries"))
     )
+    if around:
+        # A mail program in Microsoft's network is shown as its proxy, and is a person's open all the same.
+        of_people = (col(Event.klass) == "mail_proxy") & (col(Event.vendor) == "microsoft")
+        in_reach = col(Event.at).between(bindparam("first"), bindparam("last"))
+        held = held.where(in_reach | col(Event.klass).in_(FAR) | of_people)
+    return held.order_by(col(Event.at).desc(), col(Event.id).desc()).limit(limit)
 
 
 def _known(context: AppContext, rules: RuleSet, row: Any) -> KnownHit | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
@@ -112,9 +112,11 @@ def _held_of_people(session: Session, after: int) -> list[Any]:
 
 def believed_scanners(session: Session) -> frozenset[str]:
     """Digests of the networks that are taken for scanners now; few at any time."""
-    believed = select(ScannerNetwork.digest).where(
-        col(ScannerNetwork.checked_at).is_not(None),
-        col(ScannerNetwork.person_at).is_(None),
-        col(ScannerNetwork.expires_at) > now(),
-    )
-    return frozenset(session.exec(believed))
+    return frozenset(session.connection().execute(_BELIEVED, {"moment": now()}).scalars())
+
+
+_BELIEVED = columns(col(ScannerNetwork.digest)).where(
+    col(ScannerNetwork.checked_at).is_not(None),
+    col(ScannerNetwork.person_at).is_(None),
+    col(ScannerNetwork.expires_at) > bindparam("moment"),
+)

@@ -1,11 +1,12 @@
 """When the waiting time of a hit is over: judge once more, then ring for what a person did."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from sqlalchemy import Select, bindparam, update
 from sqlalchemy import select as columns
-from sqlalchemy import update
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
@@ -14,9 +15,8 @@ from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
 from tracker.engagement.verdict_rows import store_changed
-from tracker.models import Event
 from tracker.models.counting.counters import lock_messages
-from tracker.models.counting.tables import EVENT, in_list
+from tracker.models.counting.tables import EVENT, in_bound_list, in_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.gc_pause import gc_paused
@@ -27,15 +27,14 @@ BATCH = 500
 def settle_due(context: AppContext) -> int:
     """Judges once more what has waited long enough, and rings for what a person did. Returns how many events settled."""
     with context.database.reading() as session:
-        waiting = _waiting(session, col(Event.settle_at) <= now())
+        waiting = run_made_once(session, _due, moment=now(), limit=BATCH).all()
     if not waiting:
         return 0
     with gc_paused(), context.database.session_scope() as session:
         # Messages first and events after them, as everybody does; another worker may have settled some in between.
         lock_messages(session, {event.message_id for event in waiting})
         outcomes = _judge_once_more(session, context, waiting)
-        still = in_list(session, col(Event.id), [e.id for e in waiting]) & col(Event.settle_at).is_not(None)
-        settled = _waiting(session, still)
+        settled = run_made_once(session, _still_waiting, events=[event.id for event in waiting]).all()
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
@@ -46,11 +45,22 @@ def settle_due(context: AppContext) -> int:
     return len(settled)
 
 
-def _waiting(session: Session, where: Any) -> Sequence[Any]:
-    names = "id public_id delivery_id message_id kind at client counted"
-    statement = columns(*(getattr(Event, name) for name in names.split())).where(where)
+_WAITING = columns(
+    *(EVENT.c[name] for name in ["id", "public_id", "delivery_id", "message_id", "kind", "at", "client", "counted"])
+)
+
+
+@cache
+def _due(_is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     # the newest first: nobody waits for the bell of what an edge brings after a week
-    return session.connection().execute(statement.order_by(col(Event.settle_at).desc()).limit(BATCH)).all()
+    newest_first = EVENT.c.settle_at.desc()
+    return _WAITING.where(EVENT.c.settle_at <= bindparam("moment")).order_by(newest_first).limit(bindparam("limit"))
+
+
+@cache
+def _still_waiting(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    these = in_bound_list(is_sqlite, EVENT.c.id, "events") & EVENT.c.settle_at.is_not(None)
+    return _WAITING.where(these).order_by(EVENT.c.settle_at.desc())
 
 
 def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[JudgedHit]:

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
+from sqlalchemy import Select, bindparam
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -18,7 +20,7 @@ from tracker.engagement.rules import RuleSet
 from tracker.engagement.source_digests import meaningful_host, source_digest
 from tracker.models import Delivery, Event, HitEvidence
 from tracker.models.counting.bulk import update_rows
-from tracker.models.counting.tables import EVIDENCE, in_list
+from tracker.models.counting.tables import EVIDENCE, in_bound_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.values import value
 
@@ -87,7 +89,13 @@ def _held(session: Session, context: AppContext, rules: RuleSet, mine: Sequence[
     window = timedelta(seconds=rules.windows.cross_recipient)
     hosts = _hosts_by_digest(context, mine, window)
     first, last = (_moment(pick(use.at for use in mine)) for pick in (min, max))
-    statement = (
+    held = run_made_once(session, _of_sources, sources=hosts, first=first - window, last=last + window)
+    return [_stored(hosts, row) for row in held]
+
+
+@cache
+def _of_sources(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    return (
         columns(
             col(Event.public_id),
             col(HitEvidence.source),
@@ -100,12 +108,11 @@ def _held(session: Session, context: AppContext, rules: RuleSet, mine: Sequence[
         .join(Event, col(Event.id) == col(HitEvidence.event_id))
         .join(Delivery, col(Delivery.id) == col(Event.delivery_id))
         .where(
-            in_list(session, col(HitEvidence.source), hosts),
-            col(HitEvidence.at).between(first - window, last + window),
+            in_bound_list(is_sqlite, col(HitEvidence.source), "sources"),
+            col(HitEvidence.at).between(bindparam("first"), bindparam("last")),
             col(Event.klass).not_in(LEFT_OUT),
         )
     )
-    return [_stored(hosts, row) for row in session.connection().execute(statement).all()]
 
 
 def _stored(hosts: Mapping[str, str], row: Any) -> BurstHit:

@@ -43,9 +43,11 @@ class _Batch:
 
 def take_in_visits(session: Session, context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
     """Stores what visitors did that was not stored before. What is about no site of ours is dropped. The caller commits."""
+    if not hits:
+        return
     numbers = [hit.id or 0 for hit in hits]
     seen = select(PageView.hit).where(PageView.edge == edge, in_list(session, col(PageView.hit), numbers))
-    known = set(session.exec(seen)) if hits else set()
+    known = set(session.exec(seen))
     fresh = [hit for hit in hits if hit.id not in known and hit.body is not None]
     batch = _around(session, fresh)
     fresh = [hit for hit in fresh if hit.token in batch.sites]

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, case, func
+from sqlalchemy import Select, Table, case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.models.counting.bulk import as_stored, update_rows
-from tracker.models.counting.tables import DELIVERY, EVENT, LINK, MESSAGE, in_list
+from tracker.models.counting.tables import DELIVERY, EVENT, LINK, MESSAGE, in_bound_list, run_made_once
 
 _OF_DELIVERIES = (
     *("opens", "clicks", "machine", "first_opened_at", "last_opened_at", "first_clicked_at", "last_clicked_at"),
@@ -20,6 +21,8 @@ _KINDS = ("open", "click", "reply", "bounce")
 _NONE = (0, 0, None, None)
 Rows = Mapping[int, Mapping[str, Any]]
 Events = Mapping[tuple[int, int | None], Mapping[str, Any]]
+Clicks = Mapping[tuple[int, int], Sequence[tuple[int | None, int]]]
+"""By message and link, the copies in which it was clicked, and how often."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ def lock_messages(session: Session, message_ids: Collection[int]) -> None:
     (SQLite: the transaction already holds the only write lock.)
     """
     if session.get_bind().dialect.name != "sqlite" and message_ids:
-        held = columns(MESSAGE.c.id).where(in_list(session, MESSAGE.c.id, message_ids)).order_by(MESSAGE.c.id)
-        session.connection().execute(held.with_for_update(key_share=True)).all()
+        run_made_once(session, _to_hold, messages=message_ids).all()
+
+
+@cache
+def _to_hold(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    held = columns(MESSAGE.c.id).where(in_bound_list(is_sqlite, MESSAGE.c.id, "messages")).order_by(MESSAGE.c.id)
+    return held.with_for_update(key_share=True)
 
 
 def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
@@ -48,15 +56,14 @@ def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
         return ()
     session.flush()
     lock_messages(session, ids)
-    events = _events(session, ids)
+    events, clicks = _events(session, ids)
     deliveries = _recount_deliveries(session, ids, events)
-    _recount_links(session, ids, [id_ for id_, row in deliveries.items() if row["frozen"]])
+    _recount_links(session, ids, clicks, {id_ for id_, row in deliveries.items() if row["frozen"]})
     return _recount_messages(session, ids, deliveries, events)
 
 
 def _recount_deliveries(session: Session, ids: Sequence[int], events: Events) -> Rows:
-    where = in_list(session, DELIVERY.c.message_id, ids)
-    deliveries = _read(session, DELIVERY, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"), where)
+    deliveries = _read(session, DELIVERY, "message_id", ids, _OF_DELIVERIES, ("message_id", "opens_on", "frozen"))
     new = {
         id_: {**old, **_delivery_counters({} if old["frozen"] else events[old["message_id"], id_], old["opens_on"])}
         for id_, old in deliveries.items()
@@ -79,41 +86,54 @@ def _delivery_counters(events: Mapping[str, Any], opens_on: bool) -> dict[str, A
     )
 
 
-def _events(session: Session, ids: Sequence[int]) -> Events:
-    """By message, delivery and kind: how many counted, how many grey, the first and the last counted."""
+def _events(session: Session, ids: Sequence[int]) -> tuple[Events, Clicks]:
+    """By message, delivery and kind: how many counted, how many grey, the first and the last counted. And what was clicked."""
+    by_delivery: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
+    clicks: dict[tuple[int, int], list[tuple[int | None, int]]] = defaultdict(list)
+    for message, delivery, kind, link, *sums in run_made_once(session, _sums_of_events, messages=ids):
+        kinds = by_delivery[message, delivery]
+        kinds[kind] = _added(kinds[kind], sums) if kind in kinds else sums
+        if kind == "click" and sums[0]:
+            clicks[message, link].append((delivery, sums[0]))
+    return by_delivery, clicks
+
+
+def _added(sums: Sequence[Any], more: Sequence[Any]) -> list[Any]:
+    first, last = ([moment for moment in (sums[at], more[at]) if moment is not None] for at in (2, 3))
+    return [sums[0] + more[0], sums[1] + more[1], min(first, default=None), max(last, default=None)]
+
+
+@cache
+def _sums_of_events(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     grey = case((~EVENT.c.counted & ~EVENT.c.merged & (EVENT.c.klass != "sender_self"), 1), else_=0)
     at = case((EVENT.c.counted, EVENT.c.at))
-    statement = (
-        columns(
-            EVENT.c.message_id,
-            EVENT.c.delivery_id,
-            EVENT.c.kind,
-            func.sum(case((EVENT.c.counted, 1), else_=0)),
-            func.sum(grey),
-            as_stored(func.min(at)),
-            as_stored(func.max(at)),
-        )
-        .where(in_list(session, EVENT.c.message_id, ids), EVENT.c.kind.in_(_KINDS))
-        .group_by(EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind)
+    what = (EVENT.c.message_id, EVENT.c.delivery_id, EVENT.c.kind, EVENT.c.link)
+    sums = (func.sum(case((EVENT.c.counted, 1), else_=0)), func.sum(grey))
+    return (
+        columns(*what, *sums, as_stored(func.min(at)), as_stored(func.max(at)))
+        .where(in_bound_list(is_sqlite, EVENT.c.message_id, "messages"), EVENT.c.kind.in_(_KINDS))
+        .group_by(*what)
     )
-    by_delivery: dict[tuple[int, int | None], dict[str, Any]] = defaultdict(dict)
-    for message_id, delivery_id, kind, *figures in session.connection().execute(statement).all():
-        by_delivery[message_id, delivery_id][kind] = figures
-    return by_delivery
 
 
-def _recount_links(session: Session, ids: Sequence[int], frozen: Sequence[int]) -> None:
-    counted = columns(EVENT.c.message_id, EVENT.c.link, func.count()).where(
-        in_list(session, EVENT.c.message_id, ids), EVENT.c.kind == "click", EVENT.c.counted
-    )
-    counted = counted.where(EVENT.c.delivery_id.not_in(frozen)) if frozen else counted
-    rows = session.connection().execute(counted.group_by(EVENT.c.message_id, EVENT.c.link)).all()
-    clicks = {(message, link): count for message, link, count in rows}
-    with_clicks = in_list(session, LINK.c.message_id, {message for message, _ in clicks}) | (LINK.c.clicks > 0)
-    where = in_list(session, LINK.c.message_id, ids) & with_clicks
-    links = _read(session, LINK, ("clicks",), ("message_id", "position"), where)
-    new = {id_: {"clicks": clicks.get((old["message_id"], old["position"]), 0)} for id_, old in links.items()}
-    _write(session, LINK, ("clicks",), links, new)
+def _recount_links(session: Session, ids: Sequence[int], clicks: Clicks, frozen: Collection[int]) -> None:
+    counts = {what: sum(count for delivery, count in parts if delivery not in frozen) for what, parts in clicks.items()}
+    clicked = {message for message, _ in clicks}
+    rows = run_made_once(session, _of_links, messages=ids, clicked=clicked).all()
+    changed = [
+        {"id": id_, "clicks": count}
+        for id_, message, position, before in rows
+        if (count := counts.get((message, position), 0)) != before
+    ]
+    update_rows(session, LINK, changed)
+
+
+@cache
+def _of_links(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    of_message = in_bound_list(is_sqlite, LINK.c.message_id, "messages")
+    with_clicks = in_bound_list(is_sqlite, LINK.c.message_id, "clicked") | (LINK.c.clicks > 0)
+    links = columns(LINK.c.id, LINK.c.message_id, LINK.c.position, LINK.c.clicks).where(of_message & with_clicks)
+    return links.order_by(LINK.c.id)
 
 
 def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, events: Events) -> list[Counted]:
@@ -123,7 +143,7 @@ def _recount_messages(session: Session, ids: Sequence[int], deliveries: Rows, ev
     letters: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for (message_id, _), kinds in events.items():
         letters[message_id].append(kinds)
-    messages = _read(session, MESSAGE, _OF_MESSAGES, ("user_id", "public_id"), in_list(session, MESSAGE.c.id, ids))
+    messages = _read(session, MESSAGE, "id", ids, _OF_MESSAGES, ("user_id", "public_id"))
     _write(session, MESSAGE, _OF_MESSAGES, messages, {id_: _sum_up(copies[id_], letters[id_]) for id_ in messages})
     return [Counted(id_, row["user_id"], row["public_id"]) for id_, row in messages.items()]
 
@@ -144,10 +164,18 @@ def _sum_up(copies: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, A
     }
 
 
-def _read(session: Session, table: Table, counters: Sequence[str], facts: Sequence[str], where: Any) -> Rows:
+def _read(
+    session: Session, table: Table, by: str, ids: Sequence[int], counters: Sequence[str], facts: Sequence[str]
+) -> Rows:
     names = ("id", *counters, *facts)
-    statement = columns(*(as_stored(table.c[name]) for name in names)).where(where).order_by(table.c.id)
-    return {row[0]: dict(zip(names, row, strict=True)) for row in session.connection().execute(statement).all()}
+    rows = run_made_once(session, _rows_of, table, by, names, ids=ids).all()
+    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+
+
+@cache
+def _rows_of(is_sqlite: bool, table: Table, by: str, names: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    rows = columns(*(as_stored(table.c[name]) for name in names))
+    return rows.where(in_bound_list(is_sqlite, table.c[by], "ids")).order_by(table.c.id)
 
 
 def _write(session: Session, table: Table, counters: Sequence[str], stored: Rows, new: Rows) -> None:

@@ -1,10 +1,10 @@
 """The tables that are read and written past the ORM."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, String, Table, any_, bindparam, column, func, select
+from sqlalchemy import ColumnElement, CursorResult, String, Table, any_, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session, SQLModel
 
@@ -49,6 +49,22 @@ def in_bound_list(is_sqlite: bool, what: Any, name: str) -> ColumnElement[bool]:
 
 def bound_list(is_sqlite: bool, values: Iterable[int] | Iterable[str]) -> Any:
     return json.dumps(list(values)) if is_sqlite else list(values)
+
+
+def run_made_once(
+    session: Session, make: Callable[..., Any], *made_for: Any, **values: Any
+) -> CursorResult[*tuple[Any, ...]]:
+    """Executes a statement that is made once for each kind of database, by a cached function of that (is it SQLite?) and of
+    ``made_for``: to put a statement together takes SQLAlchemy several times as long as to execute it.
+
+    ``values`` are those of its parameters; collections are taken as :func:`in_bound_list` wants them.
+    """
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    bound = {
+        name: bound_list(is_sqlite, value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+        for name, value in values.items()
+    }
+    return session.connection().execute(make(is_sqlite, *made_for), bound)
 
 
 def in_list(session: Session, what: Any, values: Iterable[int] | Iterable[str]) -> ColumnElement[bool]:
