@@ -116,7 +116,7 @@ def test_a_crash_at_any_moment_loses_and_doubles_nothing(
 ) -> None:
     drain(context, edge)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt  # not an error of a hit: the process ends here
 
     with monkeypatch.context() as patch:

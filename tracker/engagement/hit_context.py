@@ -75,6 +75,9 @@ class HitContext:
         copy = self.copies.get(hit.delivery)
         return copy is not None and (copy.id, hit.kind) in self.allowed
 
+    def message_of(self, hit: Hit) -> int:
+        return self.copies[hit.delivery].message_id
+
     def evidence(self, context: AppContext, rules: RuleSet, hit: Hit) -> Evidence:
         """What a judge may look at of a hit that may be kept."""
         copy = self.copies[hit.delivery]

@@ -15,6 +15,7 @@ from sqlalchemy import Select, bindparam
 from sqlalchemy import select as columns
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session, col, delete, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from pixel.hits import Hit
 from tracker.engagement.edge_sources import EdgeSource
@@ -55,10 +56,10 @@ def drain(context: AppContext, source: EdgeSource) -> int:
 
 def drain_backlog(context: AppContext, source: EdgeSource, limit: int = BATCH) -> int:
     """Takes in the next hits of a backlog, oldest first, that no other worker has claimed. 0 when there is nothing to do."""
-    confirmed = _place_in(context, source.name)[1]
     lane = _claim(context, source.name)
     if lane is None:
         return 0
+    confirmed = _place_in(context, source.name)[1]
     hits = [hit for hit in source.after(lane.after, limit, confirmed) if (hit.id or 0) <= lane.until]
     if hits:
         _take_in(context, lane, hits)
@@ -144,19 +145,23 @@ class _BacklogLane(_Lane):
 
 def _claim(context: AppContext, edge: str) -> _BacklogLane | None:
     """The oldest part that nobody works at."""
-    moment = now()
-    free = is_free(LEASE, col(DrainBacklog.id), moment)
-    waiting = select(DrainBacklog).where(DrainBacklog.edge == edge, free).order_by(col(DrainBacklog.after)).limit(1)
     with context.database.reading() as session:
-        if session.exec(waiting).first() is None:
+        if session.exec(_unclaimed(edge)).first() is None:
             return None
-    with context.database.session_scope() as session:
-        part = session.exec(waiting).first()
-        lease = context.leases.claim(session, LEASE, part.id) if part else None
-        if part is None or lease is None:
-            return None
-        session.refresh(part)
-        return _BacklogLane(context.leases, part, lease)
+    while True:
+        with context.database.session_scope() as session:
+            part = session.exec(_unclaimed(edge)).first()
+            lease = context.leases.claim(session, LEASE, part.id) if part else None
+            if part is None:
+                return None
+            if lease is not None:  # else another worker was quicker: the next part, then
+                session.refresh(part)
+                return _BacklogLane(context.leases, part, lease)
+
+
+def _unclaimed(edge: str) -> SelectOfScalar[DrainBacklog]:
+    free = is_free(LEASE, col(DrainBacklog.id), now())
+    return select(DrainBacklog).where(DrainBacklog.edge == edge, free).order_by(col(DrainBacklog.after)).limit(1)
 
 
 def _take_in(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
@@ -190,12 +195,23 @@ def _place(error: Exception) -> str:
 
 
 def _process(context: AppContext, lane: _Lane, hits: Sequence[Hit]) -> None:
+    """What belongs to messages that another worker has in hand is taken in by a second transaction, so that the rest waits for
+    nobody; the lane goes on when all is taken in."""
+    last = hits[-1].id or 0
+    left = _process_free(context, lane, hits, last, wait=False)
+    if left:
+        _process_free(context, lane, left, last, wait=True)
+
+
+def _process_free(context: AppContext, lane: _Lane, hits: Sequence[Hit], last: int, *, wait: bool) -> Sequence[Hit]:
     with gc_paused(), context.database.session_scope() as session:
         start = lane.start(session)
         fresh = [hit for hit in hits if (hit.id or 0) > start]  # another worker may have been here
         fresh = _without_known(session, lane.edge, fresh)
-        process_hits(session, context, lane.edge, fresh)
-        lane.advance(session, hits[-1].id or 0)
+        left = process_hits(session, context, lane.edge, fresh, wait=wait)
+        if not left:
+            lane.advance(session, last)
+        return left
 
 
 def _without_known(session: Session, edge: str, hits: Sequence[Hit]) -> list[Hit]:

@@ -24,16 +24,31 @@ Judged = Mapping[int, Sequence[JudgedHit]]
 """By delivery, what the judge says of all its hits, the new ones among them."""
 
 
-def process_hits(session: Session, context: AppContext, edge: str, hits: Sequence[Hit]) -> None:
-    """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits."""
-    take_in_visits(session, context, edge, [hit for hit in hits if hit.kind in WEBSITE_KINDS])
+def process_hits(
+    session: Session, context: AppContext, edge: str, hits: Sequence[Hit], *, wait: bool = True
+) -> Sequence[Hit]:
+    """Judges and stores hits that were not taken in before; counters and bell follow. The caller commits.
+
+    Without ``wait`` hits of messages that another worker has in hand are left out, and so are those of websites where there are
+    such. Returns what was left out.
+    """
+    visits = [hit for hit in hits if hit.kind in WEBSITE_KINDS]
     hits = [hit for hit in hits if hit.kind not in WEBSITE_KINDS]
     around = hit_context_of(session, context, hits)
     admitted = [hit for hit in hits if around.may_keep(hit)]
+    held = lock_messages(session, {around.message_of(hit) for hit in admitted}, wait=wait)
+    left = [hit for hit in admitted if around.message_of(hit) not in held]
+    _store(session, context, edge, around, [hit for hit in admitted if around.message_of(hit) in held])
+    if left:
+        return [*left, *visits]
+    take_in_visits(session, context, edge, visits)
+    return ()
+
+
+def _store(session: Session, context: AppContext, edge: str, around: HitContext, admitted: Sequence[Hit]) -> None:
     if not admitted:
         return
     rules = rules_of(context)
-    lock_messages(session, {around.copies[hit.delivery].message_id for hit in admitted})
     new = {known.key: (known, hit) for hit in admitted for known in [_known(context, rules, around, hit)]}
     alone = _judge(session, context, rules, [known for known, _ in new.values()])
     judged = _with_bursts(session, context, rules, around, alone)

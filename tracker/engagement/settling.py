@@ -31,8 +31,12 @@ def settle_due(context: AppContext) -> int:
     if not waiting:
         return 0
     with gc_paused(), context.database.session_scope() as session:
-        # Messages first and events after them, as everybody does; another worker may have settled some in between.
-        lock_messages(session, {event.message_id for event in waiting})
+        # Messages first and events after them, as everybody does; another worker may have settled some in between. What one has in
+        # hand is settled once that worker has committed.
+        free = lock_messages(session, {event.message_id for event in waiting}, wait=False)
+        waiting = [event for event in waiting if event.message_id in free]
+        if not waiting:
+            return 0
         outcomes = _judge_once_more(session, context, waiting)
         settled = run_made_once(session, _still_waiting, events=[event.id for event in waiting]).all()
         people = [event for event in settled if event.counted]

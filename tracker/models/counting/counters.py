@@ -34,19 +34,21 @@ class Counted:
     public_id: str
 
 
-def lock_messages(session: Session, message_ids: Collection[int]) -> None:
+def lock_messages(session: Session, message_ids: Collection[int], *, wait: bool = True) -> set[int]:
     """Whoever judges or counts a message holds it until the commit: two at once would each count without the other's events.
 
+    Returns those that are held now; without ``wait`` what somebody else holds is passed over.
     (SQLite: the transaction already holds the only write lock.)
     """
-    if session.get_bind().dialect.name != "sqlite" and message_ids:
-        run_made_once(session, _to_hold, messages=message_ids).all()
+    if session.get_bind().dialect.name == "sqlite" or not message_ids:
+        return set(message_ids)
+    return set(run_made_once(session, _to_hold, wait, messages=message_ids).scalars())
 
 
 @cache
-def _to_hold(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+def _to_hold(is_sqlite: bool, wait: bool) -> Select[*tuple[Any, ...]]:
     held = columns(MESSAGE.c.id).where(in_bound_list(is_sqlite, MESSAGE.c.id, "messages")).order_by(MESSAGE.c.id)
-    return held.with_for_update(key_share=True)
+    return held.with_for_update(key_share=True, skip_locked=not wait)
 
 
 def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
