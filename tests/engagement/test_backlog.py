@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlmodel import col, delete, func, select
+from sqlmodel import col, delete, func, select, update
 
 from pixel.hits import Hit
 from pixel.spool import spool_paths
 from pixel.tokens import Tokens, new_public_id, open_path
-from tests.engagement.edge_by_hand import Edge
+from tests.engagement.edge_by_hand import Edge, send_to
+from tests.fixtures.contexts import People
+from tests.fixtures.counts import counted
 from tests.pixel.edge_server import DRAIN_KEY, KEY, edge_process
 from tests.servers.processes import wait_until
 from tracker.engagement import ingest, settling
 from tracker.engagement.edge_sources import RemoteEdge
 from tracker.engagement.ingest import drain, drain_backlog
 from tracker.engagement.settling import settle_due
-from tracker.models import Delivery, DrainBacklog, DrainCursor, Event
+from tracker.models import Delivery, DrainBacklog, DrainCursor, Event, User
+from tracker.models.counting.counters import lock_messages
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Leases
@@ -185,3 +189,51 @@ def test_a_remote_edge_of_several_workers_is_read_whole(tmp_path: Path) -> None:
                     cursors[spool.name] = hits[-1].id or 0 if hits else after
         assert sorted(read) == sorted(sent)
         assert list(cursors) == [remote.name, f"{remote.name}#2"]
+
+
+def test_workers_wait_for_no_message_that_another_has_in_hand(
+    context: AppContext, people: People, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if context.database.is_sqlite:
+        pytest.skip("an SQLite file has one writer at a time")
+    held, free = send_to(context, people, alice, "anna@client.example", "boris@client.example")
+    edge = Edge()
+    for number in range(6):
+        edge.hit(held if number % 2 else free, after=600.0 + 60 * number)
+
+    def die_where_one_has_to_wait(*values: Any, wait: bool) -> Sequence[Hit]:
+        if wait:
+            raise KeyboardInterrupt
+        return process_free(*values, wait=wait)
+
+    process_free = ingest._process_free
+    with context.database.session_scope() as other, monkeypatch.context() as patch:
+        lock_messages(other, {held.message_id})
+        patch.setattr(ingest, "_process_free", die_where_one_has_to_wait)
+        with pytest.raises(KeyboardInterrupt):
+            drain(context, edge)
+        assert _numbers(context) == [1, 3, 5]
+        assert (ingest._place_in(context, "local"), edge.confirmed) == ((0, 0), 0)
+    _all(context, edge)
+    assert _numbers(context) == [1, 3, 5, 2, 4, 6], "each once"
+    assert edge.confirmed == 6
+    with context.database.session_scope() as session:
+        session.exec(update(Event).values(settle_at=now()))
+    with context.database.session_scope() as other:
+        lock_messages(other, {held.message_id})
+        assert settle_due(context) == 3
+    assert settle_due(context) == 3
+
+
+def test_a_batch_asks_few_statements_however_many_hits_it_has(context: AppContext, people: People, alice: User) -> None:
+    copies = send_to(context, people, alice, "anna@client.example", "boris@client.example", "clara@client.example")
+    edge, asked = Edge(), []
+    for hits in (3, 3, 60):
+        for number in range(hits):
+            edge.hit(copies[number % 3], "click" if number % 2 else "open", after=4000.0 * (len(edge.hits) + 1), link=0)
+        with counted(context) as counts:
+            drain(context, edge)
+        asked.append((counts["statements"], counts["writing"]))
+    assert asked[1:] == [asked[1]] * 2
+    assert max(statements for statements, _ in asked) <= 26
+    assert {writing for _, writing in asked} == {1}

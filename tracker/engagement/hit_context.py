@@ -120,7 +120,7 @@ def hit_context_of(session: Session, context: AppContext, hits: Sequence[Hit]) -
     addresses = {_lookup(copy.address) for copy in copies.values()}
     return HitContext(
         copies=copies,
-        allowed=_allowed(session, context, copies.values()),
+        allowed=_allowed(session, context, copies, {(hit.delivery, hit.kind) for hit in hits}),
         links=_link_counts(session, {copy.message_id for copy in copies.values()}),
         browsers=_browsers(session, {hit.self_user for hit in hits if hit.self_user}),
         colleagues=_colleagues(session, addresses),
@@ -177,10 +177,12 @@ def _copy(row: Any) -> JudgedDelivery:
     return JudgedDelivery(id_, message, user, recipient, address, sender, service, opens, clicks, person, by, handover)
 
 
-def _allowed(session: Session, context: AppContext, copies: Collection[JudgedDelivery]) -> frozenset[tuple[int, str]]:
-    """(delivery, kind of hit) that the frozen policy and consent as it is now both allow to be kept."""
+def _allowed(
+    session: Session, context: AppContext, copies: Mapping[str, JudgedDelivery], asked: Collection[tuple[str, str]]
+) -> frozenset[tuple[int, str]]:
+    """(delivery, kind of hit) of those asked for that the frozen policy and consent as it is now both allow to be kept."""
     rules = workspace(session, context)
-    standings = consent_status_of(session, {copy.recipient_id for copy in copies})
+    standings = consent_status_of(session, {copy.recipient_id for copy in copies.values()})
 
     @cache  # many people of one company, asked in one way, by one sender
     def keeps(frozen: bool, purpose: Purpose, person: RecipientFacts, standing: ConsentStatus, by: Sender) -> bool:
@@ -189,8 +191,9 @@ def _allowed(session: Session, context: AppContext, copies: Collection[JudgedDel
 
     return frozenset(
         (copy.id, kind)
-        for copy in copies
-        for kind, purpose, frozen in (("open", Purpose.OPENS, copy.opens_on), ("click", Purpose.CLICKS, copy.clicks_on))
+        for delivery, kind in asked
+        if (copy := copies.get(delivery)) is not None
+        for purpose, frozen in [(Purpose.OPENS, copy.opens_on) if kind == "open" else (Purpose.CLICKS, copy.clicks_on)]
         if keeps(frozen, purpose, copy.person, standings[copy.recipient_id][purpose], copy.by)
     )
 

@@ -226,4 +226,4 @@ def judge_again(
 
 
 def reasons_as_json(verdict: Judgement) -> list[dict[str, Any]]:
-    return [{"code": reason.code, "values": dict(reason.values)} for reason in verdict.reasons]
+    return verdict.reasons_as_json

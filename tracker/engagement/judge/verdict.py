@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping
 from dataclasses import field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.reasons import SENTENCES, Translate, as_written
@@ -60,6 +60,11 @@ class Judgement:
     @cached_property
     def codes(self) -> frozenset[str]:
         return frozenset(reason.code for reason in self.reasons)
+
+    @cached_property
+    def reasons_as_json(self) -> list[dict[str, Any]]:
+        """As rows keep them; nobody changes them."""
+        return [{"code": reason.code, "values": dict(reason.values)} for reason in self.reasons]
 
 
 def alertable(verdict: Judgement) -> bool:

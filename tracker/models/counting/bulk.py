@@ -149,11 +149,26 @@ def _as_sent(kind: TypeEngine[Any], values: list[Any], dialect: Dialect) -> list
     if isinstance(kind, UtcDateTime):
         return _times(kind, values, dialect)
     if isinstance(kind, JSON):
-        return [None if value is None and kind.none_as_null else json.dumps(value) for value in values]
+        return _as_json(kind, values)
     if isinstance(kind, LargeBinary):
         return values  # both drivers take bytes as they are
     process = kind.dialect_impl(dialect).bind_processor(dialect)
     return values if process is None else [process(value) for value in values]
+
+
+def _as_json(kind: JSON, values: list[Any]) -> list[Any]:
+    """Rows often share one value, such as the reasons of verdicts that are alike; it is written as JSON once."""
+    written: dict[int, str] = {}
+    sent: list[Any] = []
+    for value in values:
+        if value is None and kind.none_as_null:
+            sent.append(None)
+            continue
+        text = written.get(id(value))
+        if text is None:
+            text = written[id(value)] = json.dumps(value)
+        sent.append(text)
+    return sent
 
 
 def _times(kind: UtcDateTime, values: list[Any], dialect: Dialect) -> list[Any]:
