@@ -69,28 +69,21 @@ def edit(request: Request, user: User) -> Response:
 
 
 @routes.action(BASE_PATH)
-def add(request: Request, user: User, form: FormData) -> Response:
-    form = with_typed_secrets(context_of(request), form, _SECRETS, user.public_id)
-    try:
-        new = _parse(NewAccount, form)
-        with context_of(request).database.session_scope() as session:
-            account = create_account(context_of(request), session, user, new)
-    except ActionError as error:
-        return _refused(request, user, None, form, error)
-    return _tested(request, user, account)
-
-
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
-    account = own_account(request, user)
-    form = with_typed_secrets(context_of(request), form, _SECRETS, user.public_id)
+    """A new account, or one changed; then it is tested."""
+    context, is_new = context_of(request), "id" not in request.path_params
+    account = None if is_new else own_account(request, user)
+    form = with_typed_secrets(context, form, _SECRETS, user.public_id)
     try:
-        change = _parse(AccountChange, form)
-        with context_of(request).database.session_scope() as session:
-            account = owned(session, Account, user, account.public_id)
-            change_account(context_of(request), session, account, change)
+        with context.database.session_scope() as session:
+            if account is None:
+                account = create_account(context, session, user, _parse(NewAccount, form))
+            else:
+                account = owned(session, Account, user, account.public_id)
+                change_account(context, session, account, _parse(AccountChange, form))
     except ActionError as error:
-        return _refused(request, user, own_account(request, user), form, error)
+        return _refused(request, user, None if is_new else own_account(request, user), form, error)
     return _tested(request, user, account)
 
 
