@@ -112,7 +112,7 @@ def furnished(context: AppContext, client: httpx.Client, alice: User, bob: User)
         "/recipients/{who}/rights": f"/recipients/{ANNA.address}/rights",
         "/settings/accounts/{id}": f"/settings/accounts/{account.public_id}",
         "/settings/accounts/{id}/domain": f"/settings/accounts/{account.public_id}/domain",
-        "/settings/templates/{template}": f"/settings/templates/{template.public_id}",
+        "/settings/templates/{id}": f"/settings/templates/{template.public_id}",
         "/settings/webhooks/{id}": f"/settings/webhooks/{hook.public_id}",
         "/sites/blocks/{id}": f"/sites/blocks/{ids[SiteBlock]}",
         "/reports/{name}": "/reports/sources",
