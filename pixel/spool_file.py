@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -304,10 +304,15 @@ def _hit(row: Iterable[Any]) -> Hit:
         method=method,
         client=client,
         http_version=http_version,
-        headers=json.loads(headers),
+        headers=_headers(headers),
         self_user=self_user,
         body=None if body is None else json.loads(body),
     )
+
+
+@lru_cache(1024)  # as they are written: the same again and again
+def _headers(text: str) -> Mapping[str, str]:
+    return json.loads(text)  # type: ignore[no-any-return]
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:

@@ -210,8 +210,8 @@ def _drain(edge: Edge, context: AppContext) -> int:
     for spool in edge.spools():
         try:
             fresh = drain(context, spool)
-            # what is fresh waits for no more than a small lot of what is old
-            old = drain_backlog(context, spool, hits_at_once // 4 if fresh else hits_at_once)
+            # what comes meanwhile waits for no more than a small lot of what is old
+            old = drain_backlog(context, spool, hits_at_once // 4)
             again += old or _whole(fresh, hits_at_once)
         except SourceError as error:  # the others go on
             problem = error

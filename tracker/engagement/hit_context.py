@@ -4,7 +4,7 @@ One query per table and batch, whatever the number of hits.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any, cast
@@ -70,6 +70,8 @@ class HitContext:
     sessions: frozenset[tuple[int, str]]
     scanners: frozenset[str]
     https: bool
+    states: dict[int, Known] = field(default_factory=dict)
+    """By copy, where neither our own browsers nor learned networks are known."""
 
     def may_keep(self, hit: Hit) -> bool:
         copy = self.copies.get(hit.delivery)
@@ -94,6 +96,14 @@ class HitContext:
         )
 
     def _state(self, context: AppContext, hit: Hit, copy: JudgedDelivery) -> Known:
+        if hit.self_user or self.sessions or self.scanners:
+            return self._state_of(context, hit, copy)
+        state = self.states.get(copy.id)  # then nothing of it is the hit's own
+        if state is None:
+            state = self.states[copy.id] = self._state_of(context, hit, copy)
+        return state
+
+    def _state_of(self, context: AppContext, hit: Hit, copy: JudgedDelivery) -> Known:
         own = self.browsers.get(hit.self_user or "")
         return Known(
             recipient_mx=copy.handover.mx_family,

@@ -21,7 +21,8 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.gc_pause import gc_paused
 
-BATCH = 500
+BATCH = 250
+"""Few enough that hits that come meanwhile do not wait for long where one transaction writes at a time."""
 
 
 def settle_due(context: AppContext) -> int:
