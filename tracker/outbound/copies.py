@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from tracker.models import Delivery, TrackedLink
 from tracker.outbound.message_links import is_own_trap, options_of, preference_mark
@@ -13,6 +14,7 @@ from tracker.outbound.rewriter.footer import Footer, put_footer
 from tracker.outbound.rewriter.hidden_link import hide
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.rewriting import MAX_INDEX, byte_size, track
+from tracker.outbound.rewriter.wrapped import may_hold_tokens
 from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
 
@@ -81,16 +83,18 @@ def _tracked(
     trap_in = max(range(len(parts)), key=lambda number: len(documents[number].links))
     # Which links are left was decided when the message was accepted, and stands in the rows.
     leave = options_of(context, leave_text_urls=False, leave_one_time=False)
+    is_trap, mark = partial(is_own_trap, context), partial(preference_mark, context)
+    if not any(map(may_hold_tokens, documents)):  # no address has to be looked into for something of ours
+        leave = replace(leave, original=None, is_own_pixel=None)
+        is_trap = mark = _nothing
     new: list[tuple[str, list[Edit]]] = []
     first_link, has_pixel = 0, False
     for number, document in enumerate(documents):
         link = partial(_click_url, context, delivery, allowed, first_link)
         tracking = track(document, link, pixel if number == pixel_in else None, leave)
-        edits = tracking.edits + hide(
-            document, tracking.links, trap if number == trap_in else None, lambda url: is_own_trap(context, url)
-        )
+        edits = tracking.edits + hide(document, tracking.links, trap if number == trap_in else None, is_trap)
         line = footer(document.html) if number == len(documents) - 1 else None
-        edits += put_footer(document, line, lambda url: preference_mark(context, url))
+        edits += put_footer(document, line, mark)
         new.append((document.spliced(edits), edits))
         first_link, has_pixel = first_link + len(document.links), has_pixel or tracking.pixel
     for part, (html, edits) in reversed(list(zip(parts, new, strict=True))):
@@ -101,6 +105,11 @@ def _tracked(
         html_bytes_before=sum(byte_size(part.html) for part in parts),
         html_bytes_after=sum(byte_size(html) for html, _ in new),
     )
+
+
+def _nothing(_url: str) -> Any:
+    """What an address holds that is none of ours."""
+    return None
 
 
 def _place_of_pixel(documents: Sequence[Document]) -> int | None:

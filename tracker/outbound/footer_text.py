@@ -14,6 +14,7 @@ from tracker.outbound.rewriter.footer import Footer, mark_of
 from tracker.runtime.context import AppContext
 
 _TAG = re.compile(r"<[^>]*>|&[#\w]+;")
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
 
 LONGEST = 300
 """Characters of a workspace's own sentence."""
@@ -42,6 +43,8 @@ def footer_for(session: Session, context: AppContext, delivery: Delivery, html: 
 
 def language_of(html: str) -> str:
     """The language of ours that a message is written in, by the letters it begins with: Russian where most are Cyrillic."""
-    text = _TAG.sub(" ", html[:20_000])
-    cyrillic = sum(1 for letter in text if "\u0400" <= letter <= "\u04ff")
-    return "ru" if cyrillic * 2 > sum(1 for letter in text if letter.isalpha()) else "en"
+    beginning = html[:20_000]
+    if beginning.isascii():
+        return "en"
+    text = _TAG.sub(" ", beginning)
+    return "ru" if len(_CYRILLIC.findall(text)) * 2 > sum(map(str.isalpha, text)) else "en"

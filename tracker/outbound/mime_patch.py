@@ -216,4 +216,6 @@ def _may_travel_bare(old: bytes, new: bytes, encoding: str) -> bool:
 
 
 def _longest_line(body: bytes) -> int:
-    return max(len(line.rstrip(b"\r")) for line in body.split(b"\n"))
+    lines = body.split(b"\n")
+    longest = max(map(len, lines))
+    return longest if longest <= MAX_LINE else max(len(line.rstrip(b"\r")) for line in lines)

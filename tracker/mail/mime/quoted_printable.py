@@ -21,9 +21,11 @@ class Change(NamedTuple):
 
 def decode(text: bytes) -> bytes:
     """The octets that the text stands for; what is not quoted-printable stays as it is."""
-    if text.endswith((b" ", b"\t")) or any(end in text for end in _SPACE_AT_END):
-        text = _TRAILING_SPACE.sub(b"", text)
-    return binascii.a2b_qp(text)
+    return binascii.a2b_qp(_TRAILING_SPACE.sub(b"", text) if _has_space_at_end(text) else text)
+
+
+def _has_space_at_end(text: bytes) -> bool:
+    return text.endswith((b" ", b"\t")) or any(end in text for end in _SPACE_AT_END)
 
 
 def encode(body: bytes, line_end: bytes) -> bytes:
@@ -39,7 +41,7 @@ def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | 
     if not changes:
         return text
     lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
-    decoded = [decode(line) for line in lines]
+    decoded = list(map(decode if _has_space_at_end(text) else binascii.a2b_qp, lines))
     pieces: list[bytes] = []
     waiting = list(reversed(changes))
     position = index = 0

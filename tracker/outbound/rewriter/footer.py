@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracker.outbound.rewriter.document import Document, Edit, Link
-from tracker.outbound.rewriter.href import trimmed, web_address
 from tracker.outbound.rewriter.html_attributes import escaped, read_start_tag
 
 _MARKUP = (
@@ -48,7 +47,7 @@ def without_footers(document: Document, mark: Callable[[str], str | None]) -> li
     """Takes our footers out; of one that is not as we wrote it only the link goes, and its words stay."""
     edits: list[Edit] = []
     for link in document.links:
-        written = mark(web_address(trimmed(link.value)) or "")
+        written = mark(link.url or "")
         if written is None:
             continue
         block = _block(document.html, link)

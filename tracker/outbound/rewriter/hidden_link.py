@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from turbohtml import TokenType, tokenize
 
 from tracker.outbound.rewriter.document import Document, Edit
-from tracker.outbound.rewriter.href import trimmed, web_address
 from tracker.outbound.rewriter.html_attributes import escaped
 from tracker.outbound.rewriter.rewriting import FoundLink
 
@@ -36,8 +35,7 @@ def without_traps(document: Document, is_trap: Callable[[str], bool]) -> list[Ed
     """Takes our hidden links out; one that something has grown into stays, and leads nowhere."""
     edits: list[Edit] = []
     for link in document.links:
-        url = web_address(trimmed(link.value))
-        if url is None or not is_trap(url):
+        if link.url is None or not is_trap(link.url):
             continue
         element = link.element()
         if element is None or document.html[link.text_start : link.text_end].strip():

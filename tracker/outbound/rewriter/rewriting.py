@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tracker.outbound.rewriter.document import Document, Edit, Image, Link
-from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed, usual_host, web_address
+from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed, usual_host
 from tracker.outbound.rewriter.html_attributes import escaped
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.leave_alone import Leave, reason_to_leave
@@ -99,7 +99,7 @@ def unwrap(
     """Takes out our pixels and turns our tracked links back, in a document of which no edits are known."""
     edits = _pixel_cuts(document, is_own_pixel)
     for link in document.links:
-        url = original(web_address(trimmed(link.value)) or "")
+        url = original(link.url or "")
         if url is not None:
             edits.append(document.new_href(link, url))
     return edits
@@ -114,8 +114,7 @@ def _already(document: Document) -> Tracking:
     """A document that carries this very pixel has been through here: whatever is left in it was left on purpose."""
     links = []
     for index, link in enumerate(document.links):
-        value = trimmed(link.value)
-        links.append(FoundLink(index, web_address(value) or value, "own_host", link, document.html))
+        links.append(FoundLink(index, link.url or trimmed(link.value), "own_host", link, document.html))
     return Tracking(tuple(links), [], True)
 
 
@@ -127,13 +126,10 @@ def _decide(
     leave: Leave,
     edits: list[Edit],
 ) -> FoundLink:
-    value = link.value
+    value, url = link.value, link.url
     host = usual_host(value)
-    if host is not None:
-        url: str | None = value
-    else:
+    if host is None:
         value = trimmed(value)
-        url = web_address(value)
     reason = _reason(document.html, link, index, value, url, host, leave)
     if url is None:
         shown = resolved(value, document.base) if reason == "relative" else value

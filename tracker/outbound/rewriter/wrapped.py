@@ -11,6 +11,9 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, unquote
 
+from tracker.outbound.rewriter.document import Document
+from tracker.outbound.rewriter.href import trimmed
+
 MOST_READINGS = 24
 """Readings of one URL; wrappers of wrappers are read as long as there are fewer."""
 _LONGEST_CODE = 8_000
@@ -27,6 +30,13 @@ _URL_SAFE = str.maketrans("+/", "-_")
 def may_hold(text: str) -> bool:
     """False for what certainly holds no token, in whatever wrapper."""
     return _MAY_HOLD.search(text) is not None
+
+
+def may_hold_tokens(document: Document) -> bool:
+    """False for a document of whose links and images certainly none has a token in its address."""
+    links = (link.url or "" for link in document.links)
+    images = (trimmed(image.source) for image in document.images)
+    return may_hold("\n".join((*links, *images)))
 
 
 def tokens_in(url: str) -> Iterator[tuple[str, str]]:
