@@ -59,11 +59,11 @@ def find_html(raw: bytes) -> HtmlPart | Untouched:
 def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
     """The text/html parts that are shown as the body of the message, in their order: one as a rule, several where a mail program
     puts files between paragraphs. Never raises."""
-    root = read_parts(raw)
-    reason = _sealed_reason(raw, root)
+    root, bodies = read_parts(raw), _Bodies(raw)
+    reason = _sealed_reason(bodies, root)
     if reason is not None:
         return Untouched(reason)
-    htmls = [_read(raw, part) for part in _shown(root)]
+    htmls = [_read(bodies, part) for part in _shown(root)]
     unreadable = next((part for part in htmls if isinstance(part, Untouched)), None)
     parts = [part for part in htmls if isinstance(part, HtmlPart)]
     return unreadable or parts or Untouched("text_only")
@@ -71,11 +71,11 @@ def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
 
 def find_texts(raw: bytes) -> list[HtmlPart]:
     """Every text that may be shown, plain ones and alternatives too; none of a message that is sealed or signed."""
-    root = read_parts(raw)
-    if _sealed_reason(raw, root) is not None or is_signed(root.fields):
+    root, bodies = read_parts(raw), _Bodies(raw)
+    if _sealed_reason(bodies, root) is not None or is_signed(root.fields):
         return []
     texts = [p for _, p in leaves(root) if p.content_type in ("text/html", "text/plain") and not p.is_attachment]
-    return [part for part in (_read(raw, text) for text in texts) if isinstance(part, HtmlPart)]
+    return [part for part in (_read(bodies, text) for text in texts) if isinstance(part, HtmlPart)]
 
 
 def _shown(part: Part) -> list[Part]:
@@ -88,9 +88,21 @@ def _shown(part: Part) -> list[Part]:
     return [html for parts in each for html in parts]
 
 
-def _sealed_reason(raw: bytes, root: Part) -> str | None:
+class _Bodies(dict[int, bytes | None]):
+    """The octets of the bodies of a message's texts, by where they begin, each decoded once."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def of(self, part: Part) -> bytes | None:
+        if part.body_start not in self:
+            self[part.body_start] = _decoded(self._raw[part.body_start : part.body_end], _encoding(part))
+        return self[part.body_start]
+
+
+def _sealed_reason(bodies: _Bodies, root: Part) -> str | None:
     parts = [part for _, part in walk(root)]
-    return _sealed(parts) or ("inline_pgp" if _armoured(raw, parts) else None)
+    return _sealed(parts) or ("inline_pgp" if _armoured(bodies, parts) else None)
 
 
 def difference(old: str, new: str) -> Edit:
@@ -138,13 +150,9 @@ def _sealed(parts: list[Part]) -> str | None:
     return None
 
 
-def _armoured(raw: bytes, parts: list[Part]) -> bool:
-    return any(
-        part.content_type.startswith("text/")
-        and not part.is_attachment
-        and _is_armour(_decoded(raw[part.body_start : part.body_end], _encoding(part)) or b"")
-        for part in parts
-    )
+def _armoured(bodies: _Bodies, parts: list[Part]) -> bool:
+    texts = (part for part in parts if part.content_type.startswith("text/") and not part.is_attachment)
+    return any(_is_armour(bodies.of(text) or b"") for text in texts)
 
 
 def _is_armour(text: bytes) -> bool:
@@ -155,11 +163,10 @@ def _encoding(part: Part) -> str:
     return _COMMENT.sub("", part.header("content-transfer-encoding")).strip().lower() or "7bit"
 
 
-def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
+def _read(bodies: _Bodies, part: Part) -> HtmlPart | Untouched:
     if part.body_start == part.header_end:
         return Untouched("malformed")  # no empty line: there is a header section and no body
-    encoding = _encoding(part)
-    body = _decoded(raw[part.body_start : part.body_end], encoding)
+    body = bodies.of(part)
     if body is None:
         return Untouched("encoding")
     codec = codec_of(part.parameters.get("charset", ""), body)
@@ -168,7 +175,7 @@ def _read(raw: bytes, part: Part) -> HtmlPart | Untouched:
         return Untouched("charset")
     html, charset = text
     place = (part.start, part.header_end, part.body_start, part.body_end)
-    return HtmlPart(*place, charset, encoding, html, part.content_type == "text/html")
+    return HtmlPart(*place, charset, _encoding(part), html, part.content_type == "text/html")
 
 
 def _decoded(text: bytes, encoding: str) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 _WIDTH = 76
 _TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
-_SPACE_AT_END = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
+_TABS_AS_SPACES = bytes.maketrans(b"\t", b" ")
 _ESCAPED = re.compile(rb"[^\t -<>-~]+")
 
 
@@ -21,11 +21,12 @@ class Change(NamedTuple):
 
 def decode(text: bytes) -> bytes:
     """The octets that the text stands for; what is not quoted-printable stays as it is."""
-    return binascii.a2b_qp(_TRAILING_SPACE.sub(b"", text) if _has_space_at_end(text) else text)
+    return binascii.a2b_qp(_TRAILING_SPACE.sub(b"", text) if _may_end_in_space(text) else text)
 
 
-def _has_space_at_end(text: bytes) -> bool:
-    return text.endswith((b" ", b"\t")) or any(end in text for end in _SPACE_AT_END)
+def _may_end_in_space(text: bytes) -> bool:
+    """False when certainly no line of the text does."""
+    return text.endswith((b" ", b"\t")) or b" \n" in text.translate(_TABS_AS_SPACES, b"\r")
 
 
 def encode(body: bytes, line_end: bytes) -> bytes:
@@ -41,7 +42,7 @@ def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | 
     if not changes:
         return text
     lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
-    decoded = list(map(decode if _has_space_at_end(text) else binascii.a2b_qp, lines))
+    decoded = list(map(decode if _may_end_in_space(text) else binascii.a2b_qp, lines))
     pieces: list[bytes] = []
     waiting = list(reversed(changes))
     position = index = 0
