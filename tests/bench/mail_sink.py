@@ -3,7 +3,7 @@
 import asyncio
 
 _REPLIES = {
-    b"EHLO": b"250-sink\r\n250-8BITMIME\r\n250-SIZE 99999999\r\n250 SMTPUTF8\r\n",
+    b"EHLO": b"250-sink\r\n250-8BITMIME\r\n250-PIPELINING\r\n250-SIZE 99999999\r\n250 SMTPUTF8\r\n",
     b"DATA": b"354 Go on\r\n",
     b"QUIT": b"221 2.0.0 Bye\r\n",
 }

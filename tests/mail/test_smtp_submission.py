@@ -3,15 +3,18 @@
 import smtplib
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, free_port, silent_server, smtp_sink
 from tests.servers.slow_smtp import Point, dripping_smtp
+from tests.servers.smtp import SmtpRules
 from tracker.mail import account_servers, smtp_submission
 from tracker.mail.connections import ConnectError, Server
 from tracker.mail.smtp_submission import Outcome, _in_transit, smtp, submit
+from tracker.models import DeliveryStatus
 from tracker.outbound import account_check
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Deadline, Shutdown
@@ -60,6 +63,50 @@ def test_letters_beyond_ascii_on_either_side_need_a_server_that_takes_them(conte
             assert "SMTPUTF8" in outcome.reply
     with smtp_sink() as sink:
         assert submit(context, server_at(sink.port), "алиса@seller.example", ANNA, RAW).is_accepted
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_a_refusal_leaves_the_connection_fit_for_the_next_message(
+    context: AppContext, monkeypatch: pytest.MonkeyPatch, one_at_a_time: bool
+) -> None:
+    refused: list[tuple[SmtpRules, str]] = [
+        (SmtpRules(refuse_sender={ALICE: "553 5.7.1 Not yours"}), "rejected"),
+        (SmtpRules(refuse_sender={ALICE: "450 4.7.1 Wait"}, refuse={ANNA: "550 5.1.1 No"}), "deferred"),
+        (SmtpRules(refuse={ANNA: "550 5.1.1 No"}), "rejected"),
+        (SmtpRules(defer={ANNA: 1}), "deferred"),
+        (SmtpRules(refuse_content="554 5.7.1 Spam"), "rejected"),
+        (SmtpRules(), "accepted"),
+    ]
+    with smtp_sink() as sink:
+        sink.rules.one_at_a_time = one_at_a_time
+        with smtp(context, server_at(sink.port)) as connection:
+            sent = _record_sent(monkeypatch)
+            for rules, status in refused:
+                sink.rules = rules
+                assert connection.hand_over(ALICE, ANNA, RAW).status == status
+            lines = [piece.count("\r\n") for piece in sent]
+        assert [message.content for message in sink.accepted] == [RAW]
+    assert lines[-3:] == ([1, 1, 4] if one_at_a_time else [2, 1, 4])
+
+
+def _record_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What smtplib sends from now on, piece by piece."""
+    sent: list[str] = []
+    send = smtplib.SMTP.send
+
+    def recorded(connection: smtplib.SMTP, piece: Any) -> None:
+        sent.append(piece if isinstance(piece, str) else bytes(piece).decode())
+        send(connection, piece)
+
+    monkeypatch.setattr(smtplib.SMTP, "send", recorded)
+    return sent
+
+
+def test_a_server_that_goes_over_a_refusal_has_said_it(context: AppContext) -> None:
+    with smtp_sink() as sink, smtp(context, server_at(sink.port)) as connection:
+        sink.rules.refuse_sender = {ALICE: "421 4.3.2 Closing"}
+        assert connection.hand_over(ALICE, ANNA, RAW) == Outcome(DeliveryStatus.DEFERRED, "421 4.3.2 Closing")
+        assert not connection.is_open
 
 
 @pytest.mark.parametrize("point", ["greeting", "EHLO", "MAIL", "DATA", "content"])

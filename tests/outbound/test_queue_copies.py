@@ -164,7 +164,7 @@ def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_aske
 COPIES = 20
 
 
-def test_a_copy_alone_costs_a_dozen_statements_and_one_transaction(
+def test_a_copy_alone_costs_nine_statements_and_one_transaction(
     context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
@@ -174,7 +174,7 @@ def test_a_copy_alone_costs_a_dozen_statements_and_one_transaction(
         people.send(alice, "anna@client.example")
     with counted(context) as counts:
         assert send_due(context) == COPIES
-    assert counts["statements"] / COPIES < 12
+    assert counts["statements"] / COPIES < (7 if context.database.is_sqlite else 9)
     assert counts["writing"] <= COPIES + 3
 
 
@@ -194,7 +194,7 @@ def test_outcomes_that_are_ready_together_share_their_statements(
         group = [HandedOver(context, copy.lease, accepted, Copy(b"", None, False, 1, 2)) for copy in claimed.waiting]
         with counted(context) as counts:
             _write_outcomes(group)
-        assert counts["statements"] < 12
+        assert counts["statements"] <= 9
         assert counts["writing"] == 1
         claimed.leases.clear()
     assert Counter(delivery.status for delivery in deliveries_of(context)) == {"accepted": COPIES, "queued": COPIES}

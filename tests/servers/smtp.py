@@ -52,6 +52,7 @@ class SmtpRules:
     refuse_content: str | None = None  # reply to the whole message after DATA
     delay: dict[str, float] = field(default_factory=dict)  # "EHLO", "MAIL", "RCPT", "DATA" → seconds
     seven_bits: bool = False  # does not offer 8BITMIME
+    one_at_a_time: bool = False  # does not offer PIPELINING
     drop_after_data: int = 0  # this many messages are kept in `dropped` and the line is cut instead of 250
 
 
@@ -100,7 +101,8 @@ class SmtpSink:
     ) -> list[str]:
         await self._dawdle("EHLO")
         session.host_name = hostname
-        return [line for line in map(self._offer, responses) if line]
+        pipelining = [] if self.rules.one_at_a_time else ["250-PIPELINING"]
+        return [*pipelining, *(line for line in map(self._offer, responses) if line)]
 
     def _offer(self, line: str) -> str:
         if self.rules.seven_bits and line.upper().endswith("8BITMIME"):

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlmodel import Session, col
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import Account, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
+from tracker.models import Account, Delivery, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
 from tracker.notifications.notify import announce
 
 WAITED_FOR = timedelta(days=60)
@@ -79,6 +79,17 @@ _WAITING = (
         col(Recipient.id).in_(bindparam("recipients", expanding=True)), col(EnquiryStatus.waiting_since).is_not(None)
     )
 )
+
+
+IS_AWAITED = (
+    select(col(EnquiryStatus.letter_id))
+    .join(Recipient, col(Recipient.lookup) == col(EnquiryStatus.sender))
+    .where(col(Recipient.id) == col(Delivery.recipient_id), col(EnquiryStatus.waiting_since).is_not(None))
+    .correlate(Delivery)
+    .exists()
+    .label("is_awaited")
+)
+"""A column of a delivery: whether an enquiry of its recipient waits for an answer, so that :func:`note_answers` is to be called."""
 
 
 def note_answers(session: Session, deliveries: Sequence[Any]) -> None:

@@ -7,8 +7,8 @@ import math
 import re
 import smtplib
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -143,6 +143,7 @@ class SmtpConnection(smtplib.SMTP):
         self._context = context
         self._server = server
         self._deadline = deadline
+        self._recipient = ""
         super().__init__(timeout=ANSWER_SECONDS)
         self.before_content: Callable[[], None] = lambda: None
         """Called when a server has taken an envelope; the content leaves after it."""
@@ -196,6 +197,7 @@ class SmtpConnection(smtplib.SMTP):
         except Unfit as unfit:
             return Outcome(DeliveryStatus.REJECTED, unfit.sentence)
         self._deadline.restart(OPENING_SECONDS)
+        self._recipient = recipient
         try:
             self.sendmail(sender, [recipient], raw, mail_options=options)
         except smtplib.SMTPRecipientsRefused as error:
@@ -226,6 +228,27 @@ class SmtpConnection(smtplib.SMTP):
             else:
                 raw = in_seven_bits(raw)
         return raw, options
+
+    def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        """Together with RCPT where the server takes that (RFC 2920): a journey less for every message."""
+        if not self.has_extn("pipelining"):
+            return super().mail(sender, options)
+        self.command_encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
+        lines = (
+            f"mail FROM:{smtplib.quoteaddr(sender)} {' '.join(options)}".rstrip(),
+            f"rcpt TO:{smtplib.quoteaddr(self._recipient)}",
+        )
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("an address holds a line break")
+        self.send("".join(f"{line}\r\n" for line in lines))
+        code, said = self.getreply()
+        if code != 250:
+            with suppress(smtplib.SMTPServerDisconnected):
+                self.getreply()  # to RCPT
+        return code, said
+
+    def rcpt(self, recip: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        return self.getreply() if self.has_extn("pipelining") else super().rcpt(recip, options)
 
     def data(self, msg: Any) -> tuple[int, bytes]:
         """As smtplib does it, but with time for a large message, since a socket's timeout is for all that is sent at once, and

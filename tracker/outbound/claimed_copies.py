@@ -1,6 +1,7 @@
 """Copies of one account that are ours to hand over: claimed together, composed one at a time right before each leaves."""
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from tracker.runtime.lease import HeldLease, is_free, is_held_by
 
 FRESH_SECONDS = 2.0
 """So long a copy goes out by what consent said when it was claimed; after that it is asked again."""
-MOST_CLAIMED = 20
+FIRST_CLAIM, MOST_CLAIMED = 20, 80
+"""Copies that are claimed together: at first, and as soon as an account takes them faster than consent grows old."""
 SMALL_BYTES = 65_536
 """Messages of up to this size are read together with the claim."""
 _RAW = (
@@ -48,6 +50,8 @@ _SMALL = (
     )
     .execution_options(inkling_binary=True)
 )
+_LINKS = columns(*(col(getattr(TrackedLink, name)) for name in ("message_id", "position", "url", "tracked")))
+_LINKS = _LINKS.where(col(TrackedLink.message_id).in_(bindparam("messages", expanding=True)), col(TrackedLink.tracked))
 _IS_OURS = columns(is_held_by(HANDED_OVER))
 _SIZES = update(MessageBody.__table__).where(col(MessageBody.message_id) == bindparam("of_message"))  # type: ignore[attr-defined]
 _SIZES = _SIZES.values(html_bytes_before=bindparam("before"), html_bytes_after=bindparam("after"))
@@ -70,7 +74,7 @@ class ClaimedCopies:
         """By delivery, of what was not noted yet."""
         self.waiting: list[ClaimedCopy] = []
         """What was not taken yet, the next one last."""
-        self._fresh_until = 0.0
+        self._fresh_until, self._together = 0.0, FIRST_CLAIM
         self._is_new = False
 
     def __enter__(self) -> Self:
@@ -85,9 +89,11 @@ class ClaimedCopies:
         """The next copies that are due, at most so many. What was not noted is given back before. Returns whether there are any:
         none when nothing is due, or the account has sent enough for now.
         """
+        if self._fresh_until:
+            self._together = FIRST_CLAIM if self.waiting else MOST_CLAIMED
         with self._context.database.session_scope() as session:
             self._give_back(session)
-            self.waiting = self._claimed(session, min(most, MOST_CLAIMED))[::-1]
+            self.waiting = self._claimed(session, min(most, self._together))[::-1]
         self.leases = {copy.delivery.id or 0: copy.lease for copy in self.waiting}
         self._fresh_until, self._is_new = time.monotonic() + FRESH_SECONDS, True
         return bool(self.waiting)
@@ -166,10 +172,13 @@ class Composer:
         self._context, self._session = context, session
         message_ids = {copy.delivery.message_id for copy in copies}
         recipient_ids = {copy.delivery.recipient_id for copy in copies}
-        self._messages = {m.id: m for m in session.exec(select(Message).where(col(Message.id).in_(message_ids)))}
+        personal = columns(col(Message.id)).where(col(Message.id).in_(message_ids), col(Message.personal_link) != "")
+        self._personal = set(session.connection().execute(personal).scalars())
         # Held, so that asking the session for one of them asks nobody else.
         self._recipients = session.exec(select(Recipient).where(col(Recipient.id).in_(recipient_ids))).all()
-        self._links = session.exec(select(TrackedLink).where(col(TrackedLink.message_id).in_(message_ids))).all()
+        self._links: dict[int, list[Any]] = defaultdict(list)
+        for link in session.connection().execute(_LINKS, {"messages": sorted(message_ids)}):
+            self._links[link.message_id].append(link)
         self._hidden_link = bool(preference(session, "hidden_link"))
         self._small = dict(session.connection().execute(_SMALL, {"messages": sorted(message_ids)}).all())
         session.commit()
@@ -187,15 +196,15 @@ class Composer:
             self._session.commit()
 
     def _copy_of(self, delivery: Delivery, raw: bytes) -> Copy:
-        session, message = self._session, self._messages[delivery.message_id]
-        if message.personal_link:
-            body = session.get_one(MessageBody, delivery.message_id)
+        session, message_id = self._session, delivery.message_id
+        if message_id in self._personal:
+            message, body = session.get_one(Message, message_id), session.get_one(MessageBody, message_id)
             return Copy(personal_copy(session, self._context, message, body, delivery))
         return make_copy(
             self._context,
             raw,
             delivery,
-            [link for link in self._links if link.message_id == delivery.message_id],
+            self._links[message_id],
             hidden_link=self._hidden_link,
             footer=lambda html: footer_for(session, self._context, delivery, html, now().date()),
         )

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from tracker.models import Delivery, TrackedLink
+from tracker.models import Delivery
 from tracker.outbound.message_links import is_own_trap, options_of, preference_mark
 from tracker.outbound.mime_patch import Untouched, find_htmls, replace_html
 from tracker.outbound.rewriter.document import Document, Edit
@@ -19,6 +19,14 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.limits import GMAIL_CLIPS_AT
 
 log = logging.getLogger(__name__)
+
+
+class PlannedLink(Protocol):
+    """What is known of a link since its message was accepted."""
+
+    position: int
+    url: str
+    tracked: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ def make_copy(
     context: AppContext,
     raw: bytes,
     delivery: Delivery,
-    links: Sequence[TrackedLink],
+    links: Sequence[PlannedLink],
     *,
     hidden_link: bool = False,
     footer: MakeFooter = lambda _html: None,
@@ -68,7 +76,7 @@ def _tracked(
     context: AppContext,
     raw: bytes,
     delivery: Delivery,
-    links: Sequence[TrackedLink],
+    links: Sequence[PlannedLink],
     hidden_link: bool,
     footer: MakeFooter,
 ) -> Copy:
@@ -83,7 +91,8 @@ def _tracked(
     trap_in = max(range(len(parts)), key=lambda number: len(documents[number].links))
     # Which links are left was decided when the message was accepted, and stands in the rows.
     leave = options_of(context, leave_text_urls=False, leave_one_time=False)
-    is_trap, mark = partial(is_own_trap, context), partial(preference_mark, context)
+    is_trap: Callable[[str], bool] = partial(is_own_trap, context)
+    mark: Callable[[str], str | None] = partial(preference_mark, context)
     if not any(map(may_hold_tokens, documents)):  # no address has to be looked into for something of ours
         leave = replace(leave, original=None, is_own_pixel=None)
         is_trap = mark = _nothing

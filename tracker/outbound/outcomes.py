@@ -15,7 +15,7 @@ from sqlalchemy import select as columns
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select
 
-from tracker.crm.answers import note_answers
+from tracker.crm.answers import IS_AWAITED, note_answers
 from tracker.mail.connections import ConnectError
 from tracker.mail.smtp_submission import Outcome, deferred
 from tracker.models import Account, Attachment, Delivery, DeliveryStatus, Message, MessageState
@@ -47,7 +47,7 @@ _HOLD_DELIVERIES = _HOLD_DELIVERIES.with_for_update()
 _ACCEPTED = _DELIVERY.update().where(_DELIVERY.c.id.in_(_OF_DELIVERIES))
 _ACCEPTED = _ACCEPTED.values(
     status=DeliveryStatus.ACCEPTED.value, reply="", tries=_DELIVERY.c.tries + 1, next_try_at=None, accepted_at=_MOMENT
-).returning(*(_DELIVERY.c[name] for name in ("id", "message_id", "recipient_id", "accepted_at")))
+).returning(*(_DELIVERY.c[name] for name in ("id", "message_id", "recipient_id", "accepted_at")), IS_AWAITED)
 _HOLD_MESSAGES = columns(_MESSAGE.c.id).where(_MESSAGE.c.id.in_(_OF_MESSAGES)).order_by(_MESSAGE.c.id).with_for_update()
 
 
@@ -59,6 +59,7 @@ def _any_copy(*statuses: str) -> ColumnElement[bool]:
 _IS_FIRST = _MESSAGE.c.sent_at.is_(None) & _any_copy(DeliveryStatus.ACCEPTED.value)
 _LATER = case((_MESSAGE.c.sent_copy_at > _MOMENT, _MESSAGE.c.sent_copy_at), else_=_MOMENT)
 _END = case((_any_copy(DeliveryStatus.ACCEPTED.value), MessageState.SENT.value), else_=MessageState.FAILED.value)
+_HAS_FILES = columns(col(Attachment.id)).where(col(Attachment.message_id) == _MESSAGE.c.id).exists().label("has_files")
 _SETTLE = _MESSAGE.update().where(_MESSAGE.c.id.in_(_OF_MESSAGES))
 _SETTLE = _SETTLE.values(
     sent_at=case((_IS_FIRST, _MOMENT), else_=_MESSAGE.c.sent_at),
@@ -66,7 +67,7 @@ _SETTLE = _SETTLE.values(
     sent_copy=case((_IS_FIRST & (_MESSAGE.c.sent_copy == "later"), "wanted"), else_=_MESSAGE.c.sent_copy),
     sent_copy_at=case((_IS_FIRST, _LATER), else_=_MESSAGE.c.sent_copy_at),
     state=case((_any_copy(*WAITING), _MESSAGE.c.state), else_=_END),
-).returning(*(_MESSAGE.c[name] for name in ("id", "user_id", "public_id", "state", "sent_at")))
+).returning(*(_MESSAGE.c[name] for name in ("id", "user_id", "public_id", "state", "sent_at")), _HAS_FILES)
 """The state of a message follows from its copies. What is returned was sent first just now where ``sent_at`` is the moment."""
 _DROP_FILES = delete(Attachment).where(col(Attachment.message_id).in_(_OF_MESSAGES))
 _WRITE_AGAIN = (0.5, 2.0, 8.0, 30.0)
@@ -124,7 +125,8 @@ def _write_group(session: Session, group: Sequence[HandedOver]) -> None:
     accepted: list[Any] = _accepted(session, usual)
     rows = _others(session, {id_: each for id_, each in by_delivery.items() if not each.is_usual})
     note_sizes(session, [(row.message_id, by_delivery[row.id].copy) for row in [*accepted, *rows]])
-    note_answers(session, [*accepted, *(row for row in rows if by_delivery[row.id or 0].outcome.is_accepted)])
+    taken = [row for row in rows if by_delivery[row.id or 0].outcome.is_accepted]
+    note_answers(session, [*(row for row in accepted if row.is_awaited), *taken])
     _settle(session, {row.message_id for row in [*accepted, *rows]})
     for row in rows:
         if (problem := by_delivery[row.id or 0].problem) is not None:
@@ -222,7 +224,8 @@ def _settle(session: Session, message_ids: Collection[int]) -> None:
     messages = connection.execute(_SETTLE, {**which, "moment": moment}).all()
     if sent := [message.id for message in messages if message.sent_at == moment]:
         _tell_sent(session, sent)
-    if done := [message.id for message in messages if message.state in (MessageState.SENT, MessageState.FAILED)]:
+    ends = (MessageState.SENT, MessageState.FAILED)
+    if done := [message.id for message in messages if message.has_files and message.state in ends]:
         connection.execute(_DROP_FILES, {"messages": done})
     for user_id, theirs in groupby(sorted(messages, key=attrgetter("user_id", "id")), attrgetter("user_id")):
         announce(session, user_id, "message", *(message.public_id for message in theirs))

@@ -1,24 +1,32 @@
 """How a database is connected to: SQLite with its locks and its modes, PostgreSQL with its pool."""
 
+import math
 import os
+import select
 import sqlite3
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 
 BUSY_SECONDS = 15
 """How long a writer waits for the other writers of an SQLite file."""
 _HURRIED_SECONDS = 0.1
 _LOOK_AGAIN = 0.002
+_SILENT_SECONDS = 30.0
+"""After so long an idle connection to PostgreSQL may have been forgotten by whatever is in between."""
 
 
 def new_engine(url: str) -> Engine:
     """On SQLite a transaction without the option ``inkling_reads`` begins by taking its turn to write."""
     if not url.startswith("sqlite"):
-        engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, pool_size=10, max_overflow=10, hide_parameters=True)
         event.listen(engine, "do_execute", _execute_in_binary)
+        event.listen(engine, "checkin", _note_idle)
+        event.listen(engine, "checkout", partial(_check_alive, engine))
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "do_connect", _keep_to_ourselves)
@@ -34,6 +42,30 @@ def _execute_in_binary(cursor: Any, statement: str, parameters: Any, context: An
         return False
     cursor.execute(statement, parameters, binary=True)
     return True
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _check_alive(engine: Engine, connection: Any, record: Any, _proxy: Any) -> None:
+    """A server that ended a connection of the pool has said so on it: that is looked at without asking the server, which would cost
+    every transaction one more journey. After a long silence it is asked all the same."""
+    idle_since = record.info.get("idle_since", math.inf)
+    if time.monotonic() - idle_since < _SILENT_SECONDS and not _has_something_to_say(connection):
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error:
+        raise InvalidatePoolError from None
+
+
+def _has_something_to_say(connection: Any) -> bool:
+    if connection.closed:
+        return True
+    waiting = select.poll()
+    waiting.register(connection.pgconn.socket, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _keep_to_ourselves(_dialect: Any, _record: Any, arguments: Any, _more: Any) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from secrets import token_hex
 from typing import Any
 
@@ -48,6 +49,16 @@ _RELEASE = (
     )
     .returning(_LEASE.c.token)
 )
+
+
+@cache
+def _take(is_sqlite: bool) -> Any:
+    dialect: Any = sqlite if is_sqlite else postgresql
+    insert = dialect.insert(_LEASE)
+    taken = {name: insert.excluded[name] for name in ("token", "process", "until")}
+    is_over = _LEASE.c.until < bindparam("moment", type_=UtcDateTime)
+    take = insert.on_conflict_do_update(index_elements=["kind", "subject"], set_=taken, where=is_over)
+    return take.returning(_LEASE.c.subject)
 
 
 @dataclass(frozen=True)
@@ -98,16 +109,10 @@ class Leases:
         moment, tokens = now(), {str(subject): token_hex(8) for subject in subjects}
         if not tokens:
             return []
-        shared = {"kind": kind, "process": self.process, "until": moment + duration}
-        dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(_LEASE).values(
-            [{"subject": subject, "token": token, **shared} for subject, token in sorted(tokens.items())]
-        )
-        taken = {name: insert.excluded[name] for name in ("token", "process", "until")}
-        take = insert.on_conflict_do_update(
-            index_elements=["kind", "subject"], set_=taken, where=_LEASE.c.until < moment
-        ).returning(_LEASE.c.subject)
-        held = set(session.connection().execute(take).scalars())
+        shared = {"kind": kind, "process": self.process, "until": moment + duration, "moment": moment}
+        rows = [{"subject": subject, "token": token, **shared} for subject, token in sorted(tokens.items())]
+        take = _take(session.get_bind().dialect.name == "sqlite")
+        held = set(session.connection().execute(take, rows).scalars())
         leases = [HeldLease(kind, subject, token) for subject, token in tokens.items() if subject in held]
         with self._lock:
             if not self._ends:
