@@ -1,14 +1,17 @@
 """Accounts side by side: the trouble of one never delays the mail of another."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
-from sqlmodel import Session, update
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, select, update
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, wait_until
@@ -16,7 +19,7 @@ from tests.servers.slow_smtp import dripping_smtp
 from tracker.mail import smtp_submission
 from tracker.models import Account, Delivery, Message
 from tracker.outbound.account_pool import AccountPool, WaitingAccount
-from tracker.outbound.queue import accounts_due, send_for_account
+from tracker.outbound.queue import _first_due, accounts_due, send_for_account
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
@@ -185,6 +188,38 @@ def test_looking_writes_nothing_while_another_process_holds_what_is_due(
         assert accounts_due(session, now()) == []
         later = now() + timedelta(days=1)
         assert len(accounts_due(session, later)) == 1
+
+
+def test_whoever_has_few_copies_is_not_looked_for_behind_those_of_whoever_has_many(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice, bob = people.user("Alice"), people.user("Bob")
+    for person in (alice, bob):
+        people.account(person, smtp_sink)
+        people.send(person, "anna@client.example")
+    with context.database.session_scope() as session:
+        first = session.exec(select(Delivery).order_by(col(Delivery.id))).first()
+        assert first is not None
+        same = first.model_dump(exclude={"id", "public_id", "position"})
+        rows = [{**same, "public_id": f"many{number}", "position": number} for number in range(1, 5000)]
+        session.connection().execute(insert(Delivery), rows)
+    context.database.learn(Delivery.__table__)  # type: ignore[attr-defined]
+    with context.database.reading() as session:
+        assert len(accounts_due(session, now())) == 2
+        plan = _plan_of_looking(session)
+    assert "ix_delivery_account_due" in plan
+    assert not re.search(r"Rows Removed by Filter: \d{3}", plan), plan
+
+
+def _plan_of_looking(session: Session) -> str:
+    statement, connection = columns(col(Account.id), _first_due(now())), session.connection()
+    compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
+    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN (ANALYZE)"
+    facts: Any = compiled.construct_params()
+    if connection.dialect.name == "sqlite":
+        facts = tuple(facts[name] for name in compiled.positiontup or ())
+    rows = connection.exec_driver_sql(f"{explain} {compiled}", facts)
+    return "\n".join(str(row[-1]) for row in rows)
 
 
 def hold(session: Session, context: AppContext) -> None:

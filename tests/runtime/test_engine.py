@@ -34,9 +34,9 @@ def test_a_connection_that_was_just_used_is_used_again_without_asking(
 def test_a_connection_that_the_server_ended_is_made_anew(context: AppContext) -> None:
     if context.database.is_sqlite:
         return
-    raw: Any = None
     with context.database.reading() as session, context.database.reading() as other:
-        raw = session.connection().connection.driver_connection
+        other.connection()
+        raw: Any = session.connection().connection.driver_connection
         ended = session.connection().execute(text("SELECT pg_backend_pid()")).scalar_one()
         session.commit()
         other.connection().execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": ended})

@@ -102,7 +102,8 @@ class SmtpSink:
         await self._dawdle("EHLO")
         session.host_name = hostname
         pipelining = [] if self.rules.one_at_a_time else ["250-PIPELINING"]
-        return [*pipelining, *(line for line in map(self._offer, responses) if line)]
+        greeting, *offers = (line for line in map(self._offer, responses) if line)
+        return [greeting, *pipelining, *offers]
 
     def _offer(self, line: str) -> str:
         if self.rules.seven_bits and line.upper().endswith("8BITMIME"):

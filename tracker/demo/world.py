@@ -25,6 +25,7 @@ from urllib.parse import quote
 from tracker.demo.sandbox_imap import SandboxImap, StoredLetter
 from tracker.demo.sandbox_smtp import SandboxSmtp
 from tracker.mail.mime.fields import fields
+from tracker.mail.mime.parts import read_parts
 from tracker.mail.mime.text import decoded
 from tracker.outbound.gateway.submitted_text import mailboxes, msg_ids, plain_text, values
 
@@ -193,6 +194,6 @@ def answer(raw: bytes, author: str, name: str, text: str, at: datetime) -> tuple
     if answered:
         reply["In-Reply-To"] = answered[0]
         reply["References"] = " ".join([*msg_ids(header_fields, "references"), *answered])
-    quoted = "\n".join(f"> {line}" for line in (plain_text(raw) or "").splitlines())
+    quoted = "\n".join(f"> {line}" for line in (plain_text(raw, read_parts(raw)) or "").splitlines())
     reply.set_content(f"{text}\n\n{decoded(' '.join(values(header_fields, 'from')[:1]))}:\n{quoted}")
     return reply.as_bytes(), writers[0].address

@@ -160,8 +160,12 @@ def is_due_of(account_id: int | None, moment: datetime) -> ColumnElement[bool]:
 
 def is_due(moment: datetime) -> ColumnElement[bool]:
     """The same for copies of any account."""
-    due = (col(Delivery.next_try_at) <= moment) & col(Delivery.status).in_(WAITING)
-    return due & is_free(HANDED_OVER, col(Delivery.id), moment)
+    return (col(Delivery.next_try_at) <= moment) & is_waiting(moment)
+
+
+def is_waiting(moment: datetime) -> ColumnElement[bool]:
+    """The same for copies that are to be handed over at some time."""
+    return col(Delivery.status).in_(WAITING) & is_free(HANDED_OVER, col(Delivery.id), moment)
 
 
 class Composer:

@@ -10,6 +10,7 @@ from turbohtml import parse
 
 from tracker.consent.preference_links import preference_links
 from tracker.consent.preferences import preference
+from tracker.mail.mime.parts import Part
 from tracker.outbound.mime_patch import difference, find_texts, replace_html
 from tracker.outbound.rewriter.footer import without_footers
 from tracker.outbound.rewriter.hidden_link import without_traps
@@ -97,9 +98,9 @@ def text_without_ours(context: AppContext, text: str | None) -> str | None:
     return swept(text, lambda url: _without_token(context, url)) if text else text
 
 
-def message_without_ours(context: AppContext, raw: bytes) -> bytes:
+def message_without_ours(context: AppContext, raw: bytes, root: Part | None = None) -> bytes:
     """The same for the texts of a whole message; what is sealed, attached or unreadable stays as it is."""
-    for part in reversed(find_texts(raw)):
+    for part in reversed(find_texts(raw, root)):
         clean = strip_own_tracking if part.is_html else text_without_ours
         text = clean(context, part.html) or ""
         if text != part.html:

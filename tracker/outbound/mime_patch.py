@@ -56,10 +56,10 @@ def find_html(raw: bytes) -> HtmlPart | Untouched:
     return parts if isinstance(parts, Untouched) else parts[0]
 
 
-def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
+def find_htmls(raw: bytes, root: Part | None = None) -> list[HtmlPart] | Untouched:
     """The text/html parts that are shown as the body of the message, in their order: one as a rule, several where a mail program
-    puts files between paragraphs. Never raises."""
-    root, bodies = read_parts(raw), _Bodies(raw)
+    puts files between paragraphs. Never raises. ``root`` are its parts where they were read already."""
+    root, bodies = root or read_parts(raw), _Bodies(raw)
     reason = _sealed_reason(bodies, root)
     if reason is not None:
         return Untouched(reason)
@@ -69,9 +69,9 @@ def find_htmls(raw: bytes) -> list[HtmlPart] | Untouched:
     return unreadable or parts or Untouched("text_only")
 
 
-def find_texts(raw: bytes) -> list[HtmlPart]:
+def find_texts(raw: bytes, root: Part | None = None) -> list[HtmlPart]:
     """Every text that may be shown, plain ones and alternatives too; none of a message that is sealed or signed."""
-    root, bodies = read_parts(raw), _Bodies(raw)
+    root, bodies = root or read_parts(raw), _Bodies(raw)
     if _sealed_reason(bodies, root) is not None or is_signed(root.fields):
         return []
     texts = [p for _, p in leaves(root) if p.content_type in ("text/html", "text/plain") and not p.is_attachment]

@@ -13,7 +13,6 @@ from sqlmodel import Session, col, select
 from tracker.mail.addresses import lookup_or_none
 from tracker.mail.mime.fields import fields, normalise_line_ends
 from tracker.models import Message, MessageState, Submission
-from tracker.outbound.gateway.submitted_text import values
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import UtcDateTime, now
 
@@ -26,7 +25,7 @@ _STANDS = and_(
 def mark_of(context: AppContext, rcpt_tos: Sequence[str], raw: bytes) -> str | None:
     """What two tries of one submission have in common: content and recipients. None without a Message-ID: then none is a try."""
     raw = normalise_line_ends(raw)
-    if not any(values(list(fields(raw)), "message-id")):
+    if not any(field.value for field in fields(raw) if field.name == "message-id"):
         return None
     seen = hashlib.sha256(raw).hexdigest()
     recipients = sorted({lookup_or_none(address) or address for address in rcpt_tos})

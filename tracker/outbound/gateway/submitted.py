@@ -16,6 +16,7 @@ from tracker.consent.preferences import preference
 from tracker.mail.addresses import Address, AddressError, domain_of, lookup_form, lookup_or_none, normalise
 from tracker.mail.mime.build import UNDISCLOSED
 from tracker.mail.mime.fields import Field, add_header, fields, normalise_line_ends, remove_header
+from tracker.mail.mime.parts import Part, read_parts
 from tracker.mail.mime.text import decoded, storable
 from tracker.mail.mime.transport import is_signed, without_signatures
 from tracker.models import Account, Message, User
@@ -73,15 +74,18 @@ def read_submitted(
     account, sender = _account(known.accounts, mail_from, header_fields)
     if preference(session, "unsign_submissions"):
         raw = without_signatures(raw)
-    raw = message_without_ours(context, _clean(raw, header_fields, account))
-    draft, untouched = _read(raw, header_fields, rcpt_tos)
+    clean = _clean(raw, header_fields, account)
+    root = read_parts(clean)
+    raw = message_without_ours(context, clean, root)
+    root = root if raw is clean else read_parts(raw)
+    draft, untouched = _read(raw, root, header_fields, rcpt_tos)
     facts = {
         "from_name": (sender.name or account.name)[:200],
-        "has_attachments": has_files(raw),
+        "has_attachments": has_files(root),
         "sent_copy_at": now() + PROGRAM_FILES_ITS_COPY,
     }
     links = links_of(session, context, draft, raw)
-    return Outgoing(known.user, account, draft, raw, _message_id(raw), links, untouched, facts, own=known.own)
+    return Outgoing(known.user, account, draft, raw, _message_id(root.fields), links, untouched, facts, own=known.own)
 
 
 def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Account]:
@@ -120,7 +124,7 @@ def _named_in(header_fields: list[Field], name: str) -> set[str | None]:
 
 def _clean(raw: bytes, header_fields: list[Field], account: Account) -> bytes:
     for name in _NEVER_SENT:
-        raw = remove_header(raw, name)
+        raw = remove_header(raw, name) if values(header_fields, name.lower()) else raw
     if not any(values(header_fields, "date")):
         raw = add_header(remove_header(raw, "Date"), "Date", format_datetime(now()))
     if not values(header_fields, "to") and not values(header_fields, "cc"):
@@ -131,15 +135,14 @@ def _clean(raw: bytes, header_fields: list[Field], account: Account) -> bytes:
     return raw
 
 
-def _message_id(raw: bytes) -> str:
-    header_fields = list(fields(raw))
+def _message_id(header_fields: list[Field]) -> str:
     written = msg_ids(header_fields, "message-id") or [storable(values(header_fields, "message-id")[0])]
     return written[0][:_LONGEST_ID]
 
 
-def _read(raw: bytes, header_fields: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
+def _read(raw: bytes, root: Part, header_fields: list[Field], rcpt_tos: Iterable[str]) -> tuple[Draft, str | None]:
     """What the message says, and the rule by which it must stay as it is, if there is one."""
-    parts = find_htmls(raw)
+    parts = find_htmls(raw, root)
     htmls = () if isinstance(parts, Untouched) else tuple(storable(part.html) for part in parts)
     to, cc, bcc = _by_role(header_fields, rcpt_tos)
     track_opens, track_links = _wanted(header_fields)
@@ -152,14 +155,14 @@ def _read(raw: bytes, header_fields: list[Field], rcpt_tos: Iterable[str]) -> tu
         subject=decoded(next(iter(values(header_fields, "subject")), "")),
         html="".join(htmls) if htmls else None,
         html_parts=htmls if len(htmls) > 1 else (),
-        text=plain_text(raw),
+        text=plain_text(raw, root),
         track_opens=track_opens,
         track_links=track_links,
         in_reply_to=next(iter(answered), None),
         references=tuple(references),
         undo_seconds=0,
     )
-    return draft, "signed_already" if is_signed(list(fields(raw))) else _untouched(parts)
+    return draft, "signed_already" if is_signed(root.fields) else _untouched(parts)
 
 
 def _untouched(parts: list[HtmlPart] | Untouched) -> str | None:

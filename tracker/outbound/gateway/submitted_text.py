@@ -7,7 +7,7 @@ from tracker.mail.addresses import Address, read_field
 from tracker.mail.mime.charset import codec_of, read
 from tracker.mail.mime.encodings import octets_in
 from tracker.mail.mime.fields import Field
-from tracker.mail.mime.parts import leaves, read_parts
+from tracker.mail.mime.parts import Part, leaves, read_parts
 from tracker.mail.mime.text import decoded, storable
 
 _MSG_ID = re.compile(r"<[^<>\s]{1,900}>")
@@ -28,11 +28,9 @@ def mailboxes(header_fields: list[Field], name: str) -> list[Address]:
     return [mailbox for value in values(header_fields, name) for mailbox in read_field(storable(value)).mailboxes]
 
 
-def plain_text(raw: bytes) -> str | None:
+def plain_text(raw: bytes, root: Part) -> str | None:
     """The first text/plain part that is shown as the body, decoded; None when there is none."""
-    texts = (
-        part for _, part in leaves(read_parts(raw)) if part.content_type == "text/plain" and not part.is_attachment
-    )
+    texts = (part for _, part in leaves(root) if part.content_type == "text/plain" and not part.is_attachment)
     part = next(texts, None)
     if part is None:
         return None
@@ -42,9 +40,9 @@ def plain_text(raw: bytes) -> str | None:
     return storable(text[0] if text else body.decode("utf-8", "replace"))
 
 
-def has_files(raw: bytes) -> bool:
+def has_files(root: Part) -> bool:
     """Whether something is attached beside the pictures of the text."""
-    return any(part.is_attachment and not part.is_inline_picture for _, part in leaves(read_parts(raw)))
+    return any(part.is_attachment and not part.is_inline_picture for _, part in leaves(root))
 
 
 def files(raw: bytes) -> Iterator[tuple[str, str, bytes]]:
