@@ -90,19 +90,27 @@ class World:
         return f"{count / seconds:.0f} | {1000 * median:.0f}, {1000 * most:.0f} ms | {_each(counts, cpu, count)}"
 
     def handed_on(self, copies: int) -> str:
-        people = People(self.context)
-        for number in range(copies):
-            people.send(SimpleNamespace(id=1 + number % len(self.senders)), ANNA, html=HTML.decode())  # type: ignore[arg-type]
-        pool = AccountPool(accounts_due, send_for_account)
+        self._queue(40)
+        self._hand_on()  # a worker has compiled its statements long ago
+        self._queue(copies)
         with counted(self.context) as counts:
             began, cpu = time.monotonic(), time.process_time()
-            while self._is_due():
-                pool(self.context)
-                pool.join()
+            self._hand_on()
             took, cpu = time.monotonic() - began, time.process_time() - cpu
         row = f"Queue, {self.context.database.engine.dialect.name}: mail of {len(self.senders)} account(s)"
         add_figure(row, copies / took, "copies a second", at_least=200)
         return f"{copies / took:.0f} | {_each(counts, cpu, copies)}"
+
+    def _queue(self, copies: int) -> None:
+        people = People(self.context)
+        for number in range(copies):
+            people.send(SimpleNamespace(id=1 + number % len(self.senders)), ANNA, html=HTML.decode())  # type: ignore[arg-type]
+
+    def _hand_on(self) -> None:
+        pool = AccountPool(accounts_due, send_for_account)
+        while self._is_due():
+            pool(self.context)
+            pool.join()
 
     def _is_due(self) -> bool:
         with self.context.database.reading() as session:

@@ -9,15 +9,25 @@ find, rewrite and print within the time. Processor time, of each document the be
 import importlib.util
 import math
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import quantiles
+from types import SimpleNamespace
+from typing import Any
 
 from pixel.tokens import Tokens, click_path, new_public_id
 from tests.bench.figures import add_figure
+from tests.fixtures.contexts import opened_context
+from tracker.mail.mime import quoted_printable
+from tracker.models import Delivery
+from tracker.outbound.copies import Copy, make_copy
+from tracker.outbound.rewriter.footer import Footer
 from tracker.outbound.rewriter.leave_alone import Leave
 from tracker.outbound.rewriter.rewriting import rewrite
+from tracker.runtime.context import AppContext
 
 HOST = "https://track.example.com"
 MESSAGES = 300
@@ -59,7 +69,55 @@ def report() -> str:
     """Two tables in Markdown: the speeds side by side, and time against size."""
     documents = [_document(random.Random(seed)) for seed in range(MESSAGES)]
     speeds = _measured(_programs(), documents)
-    return "\n".join([*_table(speeds, documents), "", *_missing(), *_growth(), ""])
+    return "\n".join([*_table(speeds, documents), "", *_missing(), *_growth(), "", *_copies(), ""])
+
+
+def _copies() -> list[str]:
+    """A copy's whole making: MIME parsed, links signed and read back, pixel, hidden link, footer, to bytes."""
+    lines = ["| whole copy | on the wire | processor | a second |", "|---|---:|---:|---:|"]
+    with tempfile.TemporaryDirectory() as folder, opened_context(Path(folder), None) as context:
+        for links, encoding in ((15, "quoted-printable"), (15, "8bit"), (127, "quoted-printable")):
+            make = _maker(context, links, encoding)
+            seconds, size = min(_seconds(make, encoding) for _ in range(200)), len(make("").raw) / 1024
+            what = f"{links} links, {encoding}"
+            add_figure(f"Whole copy: {what}", 1 / seconds, "copies a second of processor", at_least=3000)
+            lines.append(f"| {what} | {size:.1f} KB | {seconds * 1000:.2f} ms | {1 / seconds:,.0f} |")
+    return lines
+
+
+def _maker(context: AppContext, links: int, encoding: str) -> Callable[[str], Copy]:
+    html = _many_links(random.Random(5), links)
+    raw = _message(html, encoding)
+    delivery = Delivery(message_id=1, recipient_id=1, position=0, role="to", address="", opens_on=True, clicks_on=True)
+    found = rewrite(html, lambda url, _: url, None).links
+    planned: list[Any] = [SimpleNamespace(position=link.index, url=link.url, tracked=True) for link in found]
+    footer = Footer("We see whether this is opened.", "Your choice", f"{HOST}/r/{'x' * 80}")
+    return lambda _: make_copy(context, raw, delivery, planned, hidden_link=True, footer=lambda _: footer)
+
+
+def _message(html: str, encoding: str) -> bytes:
+    body = html.encode()
+    text = quoted_printable.encode(body, b"\r\n") if encoding == "quoted-printable" else body
+    return (
+        b"From: alice@seller.example\r\nTo: anna@client.example\r\nSubject: Offer\r\nMIME-Version: 1.0\r\n"
+        b"Message-ID: <1@seller.example>\r\nDate: Mon, 30 Nov 2026 10:00:00 +0000\r\n"
+        b"Content-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        b"Hello\r\n--x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: "
+        + encoding.encode()
+        + b"\r\n\r\n"
+        + text
+        + b"\r\n--x--\r\n"
+    )
+
+
+def _many_links(chance: random.Random, links: int) -> str:
+    """So many paragraphs of some 700 bytes with a link each."""
+    paragraphs = (
+        f'<p style="margin:0 0 1em">{_text(chance, 70)}\r\n'
+        f'<a href="{_url(chance)}" style="color:#0055aa">{_text(chance, 2)}</a>.</p>'
+        for _ in range(links)
+    )
+    return "<html><body>\r\n" + "\r\n".join(paragraphs) + "</body></html>\r\n"
 
 
 def _table(speeds: list[Speed], documents: list[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """What the queue hands over: each copy as consent, links and the server allow it at that moment."""
 
+import quopri
+import re
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -20,9 +22,10 @@ from tracker.mail.smtp_submission import Outcome
 from tracker.models import Account, Delivery, DeliveryStatus, MessageBody, TrackedLink, User
 from tracker.outbound import claimed_copies
 from tracker.outbound.claimed_copies import ClaimedCopies
-from tracker.outbound.copies import Copy, make_copy
+from tracker.outbound.copies import Copy, ScannedMessage, make_copy, scan_message
 from tracker.outbound.draft import Draft
 from tracker.outbound.footer_text import footer_for
+from tracker.outbound.mime_patch import Untouched
 from tracker.outbound.outcomes import HandedOver, _write_outcomes
 from tracker.outbound.queue import send_due
 from tracker.outbound.rewriter.footer import Footer
@@ -162,6 +165,7 @@ def test_consent_withdrawn_while_another_copy_of_the_turn_is_handed_over_is_aske
 
 
 COPIES = 20
+URL = "https://shop.example/offer?a=1"
 
 
 def test_a_copy_alone_costs_nine_statements_and_one_transaction(
@@ -199,6 +203,31 @@ def test_outcomes_that_are_ready_together_share_their_statements(
         claimed.leases.clear()
     assert Counter(delivery.status for delivery in deliveries_of(context)) == {"accepted": COPIES, "queued": COPIES}
     assert held(context) == set()
+
+
+def test_the_copies_of_a_message_share_its_scan_and_no_token(
+    context: AppContext, people: People, smtp_sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans: list[bytes] = []
+
+    def counting(raw: bytes) -> ScannedMessage | Untouched:
+        scans.append(raw)
+        return scan_message(raw)
+
+    monkeypatch.setattr(claimed_copies, "scan_message", counting)
+    alice, addresses = people.user(), [f"r{number}@client.example" for number in range(3)]
+    people.account(alice, smtp_sink)
+    for address in addresses:
+        people.grant(address)
+    people.send(alice, *addresses, html=f'<p><a href="{URL}">offer</a></p>')
+    people.send(alice, addresses[0], html=f'<p><a href="{URL}">another</a></p>')
+    assert send_due(context) == 4
+    assert len(scans) == 2
+    tokens = [re.findall(rb"/c/([\w-]{40,})", quopri.decodestring(each.content)) for each in smtp_sink.accepted]
+    read = [{context.tokens.read_click(token.decode()) for token in each} for each in tokens]
+    names = {delivery.public_id for delivery in deliveries_of(context)}
+    assert {claims.delivery for each in read for claims in each if claims} == names
+    assert {claims.url for each in read for claims in each if claims} == {URL}
 
 
 def deliveries_of(context: AppContext) -> Sequence[Delivery]:

@@ -1,11 +1,12 @@
 """Copies of one account that are ours to hand over: claimed together, composed one at a time right before each leaves."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, bindparam, func, update
@@ -16,8 +17,9 @@ from sqlmodel import Session, col, select
 from tracker.consent.preferences import preference
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, TrackedLink
 from tracker.outbound.consent_request import personal_copy
-from tracker.outbound.copies import Copy, make_copy
+from tracker.outbound.copies import Copy, ScannedMessage, make_copy, scan_message
 from tracker.outbound.footer_text import footer_for
+from tracker.outbound.mime_patch import Untouched
 from tracker.outbound.policy import recheck_consent
 from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
 from tracker.runtime.context import AppContext
@@ -174,7 +176,8 @@ class Composer:
     def __init__(self, context: AppContext, session: Session, copies: Sequence[ClaimedCopy]) -> None:
         """``session`` is one for reading, of which nobody else makes use."""
         self._context, self._session = context, session
-        message_ids = {copy.delivery.message_id for copy in copies}
+        self._copies = Counter(copy.delivery.message_id for copy in copies)
+        message_ids = set(self._copies)
         recipient_ids = {copy.delivery.recipient_id for copy in copies}
         personal = columns(col(Message.id)).where(col(Message.id).in_(message_ids), col(Message.personal_link) != "")
         self._personal = set(session.connection().execute(personal).scalars())
@@ -183,6 +186,7 @@ class Composer:
         self._links: dict[int, list[Any]] = defaultdict(list)
         for link in session.connection().execute(_LINKS, {"messages": sorted(message_ids)}):
             self._links[link.message_id].append(link)
+        self._last_read: tuple[int, ScannedMessage | Untouched] | None = None
         self._hidden_link = bool(preference(session, "hidden_link"))
         self._small = dict(session.connection().execute(_SMALL, {"messages": sorted(message_ids)}).all())
         session.commit()
@@ -211,7 +215,16 @@ class Composer:
             self._links[message_id],
             hidden_link=self._hidden_link,
             footer=lambda html: footer_for(session, self._context, delivery, html, now().date()),
+            read=partial(self._read, message_id),
         )
+
+    def _read(self, message_id: int, raw: bytes) -> ScannedMessage | Untouched:
+        """Of a message with several copies what the one before began with: they come one after the other."""
+        if self._copies[message_id] < 2:
+            return scan_message(raw)
+        if self._last_read is None or self._last_read[0] != message_id:
+            self._last_read = message_id, scan_message(raw)
+        return self._last_read[1]
 
 
 def note_left_out(session: Session, copies: Sequence[tuple[Delivery, Copy]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tracker.models import Delivery
 from tracker.outbound.message_links import is_own_trap, options_of, preference_mark
-from tracker.outbound.mime_patch import Untouched, find_htmls, replace_html
+from tracker.outbound.mime_patch import HtmlPart, Untouched, find_htmls, replace_html
 from tracker.outbound.rewriter.document import Document, Edit
 from tracker.outbound.rewriter.footer import Footer, put_footer
 from tracker.outbound.rewriter.hidden_link import hide
@@ -46,6 +46,19 @@ class Copy:
         return not self.problem and not self.no_place_for_pixel
 
 
+@dataclass(frozen=True)
+class ScannedMessage:
+    """What all copies of a message begin with: its HTML parts, each read once. Making a copy changes nothing of it."""
+
+    parts: list[HtmlPart]
+    documents: list[Document]
+
+
+def scan_message(raw: bytes) -> ScannedMessage | Untouched:
+    parts = find_htmls(raw)
+    return parts if isinstance(parts, Untouched) else ScannedMessage(parts, [scan(part.html) for part in parts])
+
+
 MakeFooter = Callable[[str], Footer | None]
 """The footer line for a document."""
 
@@ -58,15 +71,20 @@ def make_copy(
     *,
     hidden_link: bool = False,
     footer: MakeFooter = lambda _html: None,
+    read: Callable[[bytes], ScannedMessage | Untouched] = scan_message,
 ) -> Copy:
-    """The copy of one delivery, with a hidden link and a footer line where the workspace wants them.
+    """The copy of one delivery, with a hidden link and a footer line where the workspace wants them. ``read`` is
+    :func:`scan_message`, or knows what it said about the message before.
 
     Never raises: when rewriting fails, the original goes out and ``problem`` says so.
     """
     if not delivery.opens_on and not delivery.clicks_on:
         return Copy(raw)
     try:
-        return _tracked(context, raw, delivery, links, hidden_link, footer)
+        message = read(raw)
+        if isinstance(message, Untouched):
+            return Copy(raw, problem=rule_of(message))
+        return _tracked(context, raw, message, delivery, links, hidden_link, footer)
     except Exception as error:  # whatever goes wrong here, the mail goes out
         log.error("delivery %s: rewriting failed (%s)", delivery.public_id, type(error).__name__)
         return Copy(raw, problem="rewriting_failed")
@@ -75,16 +93,14 @@ def make_copy(
 def _tracked(
     context: AppContext,
     raw: bytes,
+    message: ScannedMessage,
     delivery: Delivery,
     links: Sequence[PlannedLink],
     hidden_link: bool,
     footer: MakeFooter,
 ) -> Copy:
-    parts = find_htmls(raw)
-    if isinstance(parts, Untouched):
-        return Copy(raw, problem=rule_of(parts))
+    parts, documents = message.parts, message.documents
     allowed = {link.position: link.url for link in links if link.tracked}
-    documents = [scan(part.html) for part in parts]
     pixel = context.pixel_url(delivery.public_id) if delivery.opens_on else None
     pixel_in = _place_of_pixel(documents)
     trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
