@@ -19,7 +19,7 @@ from tracker.consent.preferences import set_policy
 from tracker.consent.rules import ConsentState, Pack
 from tracker.mail.addresses import Address
 from tracker.mail.smtp_submission import Outcome
-from tracker.models import Account, Delivery, DeliveryStatus, MessageBody, TrackedLink, User
+from tracker.models import Account, Attachment, Delivery, DeliveryStatus, MessageBody, TrackedLink, User
 from tracker.outbound import claimed_copies
 from tracker.outbound.claimed_copies import ClaimedCopies
 from tracker.outbound.copies import Copy, ScannedMessage, make_copy, scan_message
@@ -203,6 +203,22 @@ def test_outcomes_that_are_ready_together_share_their_statements(
         claimed.leases.clear()
     assert Counter(delivery.status for delivery in deliveries_of(context)) == {"accepted": COPIES, "queued": COPIES}
     assert held(context) == set()
+
+
+def test_the_files_of_a_message_go_with_its_last_copy_and_nobody_elses(
+    context: AppContext, people: People, smtp_sink: SmtpSink
+) -> None:
+    alice = people.user()
+    people.account(alice, smtp_sink)
+    waits = people.send(alice, "later@client.example", undo_seconds=3600)
+    leaves = [people.send(alice, "anna@client.example") for _ in range(3)]
+    with context.database.session_scope() as session:
+        for message in (waits, *leaves[1:]):
+            of_message = message.id or 0
+            session.add(Attachment(message_id=of_message, filename="a", content_type="a/b", size=1, content=b"a"))
+    assert send_due(context) == 3
+    with context.database.reading() as session:
+        assert session.exec(select(Attachment.message_id)).all() == [waits.id]
 
 
 def test_the_copies_of_a_message_share_its_scan_and_no_token(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, or_, select, update
 from sqlmodel import Session, col
 
 from tracker.mail.addresses import lookup_or_none
-from tracker.models import Account, Delivery, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
+from tracker.models import Account, EnquiryStatus, Letter, Mailbox, Message, Recipient, User
 from tracker.notifications.notify import announce
 
 WAITED_FOR = timedelta(days=60)
@@ -81,15 +81,12 @@ _WAITING = (
 )
 
 
-IS_AWAITED = (
-    select(col(EnquiryStatus.letter_id))
-    .join(Recipient, col(Recipient.lookup) == col(EnquiryStatus.sender))
-    .where(col(Recipient.id) == col(Delivery.recipient_id), col(EnquiryStatus.waiting_since).is_not(None))
-    .correlate(Delivery)
-    .exists()
-    .label("is_awaited")
-)
-"""A column of a delivery: whether an enquiry of its recipient waits for an answer, so that :func:`note_answers` is to be called."""
+IS_AWAITED: ColumnElement[bool] = literal_column(
+    "EXISTS (SELECT 1 FROM enquiry_status JOIN recipient ON recipient.lookup = enquiry_status.sender"
+    " WHERE recipient.id = delivery.recipient_id AND enquiry_status.waiting_since IS NOT NULL)"
+).label("is_awaited")
+"""A column of a delivery: whether an enquiry of its recipient waits for an answer, so that :func:`note_answers` is to be called.
+(As text: behind RETURNING SQLAlchemy leaves the names of tables out for SQLite.)"""
 
 
 def note_answers(session: Session, deliveries: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Table, bindparam, case
+from sqlalchemy import ColumnElement, Integer, Table, bindparam, case, literal_column
 from sqlalchemy import select as columns
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, delete, select
@@ -59,7 +59,10 @@ def _any_copy(*statuses: str) -> ColumnElement[bool]:
 _IS_FIRST = _MESSAGE.c.sent_at.is_(None) & _any_copy(DeliveryStatus.ACCEPTED.value)
 _LATER = case((_MESSAGE.c.sent_copy_at > _MOMENT, _MESSAGE.c.sent_copy_at), else_=_MOMENT)
 _END = case((_any_copy(DeliveryStatus.ACCEPTED.value), MessageState.SENT.value), else_=MessageState.FAILED.value)
-_HAS_FILES = columns(col(Attachment.id)).where(col(Attachment.message_id) == _MESSAGE.c.id).correlate(_MESSAGE).exists()
+# As text: behind RETURNING SQLAlchemy leaves the names of tables out for SQLite.
+_HAS_FILES: ColumnElement[bool] = literal_column(
+    "EXISTS (SELECT 1 FROM attachment WHERE attachment.message_id = message.id)"
+).label("has_files")
 _SETTLE = _MESSAGE.update().where(_MESSAGE.c.id.in_(_OF_MESSAGES))
 _SETTLE = _SETTLE.values(
     sent_at=case((_IS_FIRST, _MOMENT), else_=_MESSAGE.c.sent_at),
@@ -67,9 +70,7 @@ _SETTLE = _SETTLE.values(
     sent_copy=case((_IS_FIRST & (_MESSAGE.c.sent_copy == "later"), "wanted"), else_=_MESSAGE.c.sent_copy),
     sent_copy_at=case((_IS_FIRST, _LATER), else_=_MESSAGE.c.sent_copy_at),
     state=case((_any_copy(*WAITING), _MESSAGE.c.state), else_=_END),
-).returning(
-    *(_MESSAGE.c[name] for name in ("id", "user_id", "public_id", "state", "sent_at")), _HAS_FILES.label("has_files")
-)
+).returning(*(_MESSAGE.c[name] for name in ("id", "user_id", "public_id", "state", "sent_at")), _HAS_FILES)
 """The state of a message follows from its copies. What is returned was sent first just now where ``sent_at`` is the moment."""
 _DROP_FILES = delete(Attachment).where(col(Attachment.message_id).in_(_OF_MESSAGES))
 _WRITE_AGAIN = (0.5, 2.0, 8.0, 30.0)
