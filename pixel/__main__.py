@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_edge(settings: EdgeSettings, host: str, port: int, workers: int = 1) -> int:
     """Serves until a signal, with several workers by as many processes; the exit code. Raises OSError when they cannot have the
     port."""
-    sys.setswitchinterval(0.001)  # the writing thread waits this long for its turn, and every client behind it
+    sys.setswitchinterval(
+        0.00005
+    )  # the writing thread waits this long for each of its turns, and every client behind it
     app = create_app(replace(settings, workers=workers))
     if workers == 1:
         return _serve(uvicorn.Server(_config(app, host, port)))

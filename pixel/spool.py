@@ -30,6 +30,7 @@ from pixel.spool_file import (
     file_identity,
     insert,
     is_damage,
+    lengthen_wal,
     note_path,
     notify_processes,
     open_for_writing,
@@ -62,6 +63,8 @@ _RETRY_AFTER = 0.25
 _log = logging.getLogger("pixel.spool")
 _MAX_BATCH = 1024
 _MAX_WAITING = 10_000
+_CROWD = 8
+"""Hits in one batch that tell of a busy hour."""
 _PRUNE_SLICE = 2_000
 _NOTE_PERIOD = 2.0
 _BUSY_PERIOD = 60.0
@@ -122,6 +125,7 @@ class Spool:
         self._counted = SpoolMetrics()
         """What of the metrics stands in the file."""
         self._deleted = False
+        self._wal_grows = True
         self._thread = threading.Thread(target=self._write_until_closed, name="spool", daemon=True)
         self._thread.start()
 
@@ -146,13 +150,10 @@ class Spool:
             return
         batch.entries.append(Entry(hit, tell, seconds))
         if seconds not in batch.overdue:
-            self._set_timer(batch, seconds)
+            batch.overdue[seconds] = self._in(seconds, self._give_answers, batch, seconds)
         if not self._writing and self._handing_over is None:
             # not at once: whoever is ready in this turn of the loop joins the batch
             self._handing_over = loop.call_soon(self._hand_over)
-
-    def _set_timer(self, batch: Batch, seconds: float) -> None:
-        batch.overdue[seconds] = self._in(seconds, self._give_answers, batch, seconds)
 
     def news(self) -> asyncio.Future[None]:
         """Is done when the next hits are on disk. Whoever waits no more cancels it."""
@@ -169,7 +170,7 @@ class Spool:
             self._open.entries = batch.entries[_MAX_BATCH:]
             del batch.entries[_MAX_BATCH:]
             for seconds in batch.overdue:
-                self._set_timer(self._open, seconds)
+                self._open.overdue[seconds] = self._in(seconds, self._give_answers, self._open, seconds)
         self._writing = True
         self._jobs.put(lambda: self._write(batch))
 
@@ -177,14 +178,10 @@ class Spool:
         """Answers whoever waits no longer than this, and counts each as lost."""
         batch.overdue.pop(seconds, None)
         for entry in batch.entries:
-            if entry.seconds <= seconds:
-                self._lose(entry)
-
-    def _lose(self, entry: Entry) -> None:
-        if not entry.is_answered:
-            entry.is_answered = True
-            self.metrics.lost += 1
-            entry.tell(False)
+            if entry.seconds <= seconds and not entry.is_answered:
+                entry.is_answered = True
+                self.metrics.lost += 1
+                entry.tell(False)
 
     def _written(self, batch: Batch) -> None:
         self._writing = False
@@ -310,6 +307,8 @@ class Spool:
             self.metrics.written += len(batch.entries)
             self.metrics.commits += 1
             self._tell_loop(self._written, batch)
+            if self._wal_grows and len(batch.entries) >= _CROWD:
+                self._wal_grows = lengthen_wal(self.path)
             notify_processes(self.path.parent, WRITTEN)
             if self._complete_drafts is not None:
                 self._complete_drafts([])
@@ -339,6 +338,7 @@ class Spool:
         insert(connection, held)
         self._connection.close()
         self._connection, self._identity = connection, file_identity(self.path)
+        self._wal_grows = True
 
     def _tell_loop(self, call: Callable[[Batch], None], batch: Batch) -> None:
         assert self._loop is not None
@@ -366,7 +366,7 @@ class Spool:
         self._forgot_at = time.monotonic()
         with suppress(sqlite3.Error):  # somebody reads: next time
             (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._deleted = bool(busy)
+            self._deleted, self._wal_grows = bool(busy), True
 
     def _try(self, tried: threading.Event) -> None:
         """Leaves out one id: the smallest change that has to reach the disk."""

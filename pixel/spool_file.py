@@ -21,6 +21,12 @@ from pixel.hits import Hit, HitRow, row_of
 _log = logging.getLogger("pixel.spool")
 _LOCK_TIMEOUT_MS = 50
 _MAX_ROWS = 64
+_WAL_FRAMES = 4000
+"""After so many the write-ahead file is begun anew."""
+_FRAME_BYTES = 4096 + 24
+_WAL_STEP = 512 * 1024
+_CACHE_KB = 512
+"""Of pages, a quarter of the usual: what is written is read once, in order."""
 _LOOKED_THROUGH = 64 * 1024 * 1024
 """Bytes of a spool that is looked through at start."""
 _MOST_IDS = 1_000_000_000
@@ -209,7 +215,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_FRAMES}")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         _create(connection, _first_id(path))
@@ -240,6 +246,7 @@ def _add_body(connection: sqlite3.Connection) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=_MAX_ROWS + 16)
     connection.execute(f"PRAGMA busy_timeout = {_LOCK_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     return connection
 
 
@@ -270,6 +277,20 @@ def insert(connection: sqlite3.Connection, hits: Sequence[Hit | HitRow]) -> None
     with transaction(connection):
         for start in range(0, len(hits), _MAX_ROWS):
             insert(connection, hits[start : start + _MAX_ROWS])
+
+
+def lengthen_wal(path: Path) -> bool:
+    """Room in the write-ahead file ahead of what is written, a step at a time: a commit that lengthens its file waits for the file
+    system's journal too. SQLite takes the zeros for frames that were never written. False once it is as long as it gets."""
+    with suppress(OSError):  # the disk is full: as before
+        wal = os.open(f"{path}-wal", os.O_WRONLY | os.O_APPEND)
+        try:
+            if os.fstat(wal).st_size < _WAL_FRAMES * _FRAME_BYTES:
+                os.write(wal, bytes(_WAL_STEP))
+                return True
+        finally:
+            os.close(wal)
+    return False
 
 
 def add_counts(connection: sqlite3.Connection, news: Mapping[str, int]) -> None:

@@ -293,6 +293,24 @@ def test_pruned_hits_leave_every_file_of_the_spool(path: Path) -> None:
     spool.close()
 
 
+def test_in_a_busy_hour_commits_write_over_room_that_is_there_and_a_kill_leaves_a_sound_file(path: Path) -> None:
+    spool, lengths = Spool(path), []
+    wal, crashed = path.with_name(path.name + "-wal"), path.with_name("crashed.sqlite3")
+    for number in range(40):
+        assert asyncio.run(append_all(spool, *(a_hit(f"{number}-{n}") for n in range(30)))) == [True] * 30
+        lengths.append(wal.stat().st_size)
+    for ending in ("", "-wal"):  # as a kill leaves them
+        crashed.with_name(crashed.name + ending).write_bytes(path.with_name(path.name + ending).read_bytes())
+    spool.close()
+    assert lengths[-1] > 1_000_000
+    assert {(length - lengths[0]) % (512 * 1024) for length in lengths} == {0}, "no commit has lengthened it"
+    for each in (path, crashed):
+        with SpoolReader(each) as reader:
+            assert [hit.token for hit in reader.after(0, 5000)] == [
+                f"{number}-{n}" for number in range(40) for n in range(30)
+            ]
+
+
 def telltales(path: Path) -> dict[str, int]:
     """How often what must go stands in each file beside the spool."""
     counts = {file.name: file.read_bytes().count(b"telltale-") for file in path.parent.iterdir() if file.is_file()}
