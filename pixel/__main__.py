@@ -1,6 +1,7 @@
 """`python -m pixel`: the edge alone. It needs the packages of requirements-edge.txt and nothing else."""
 
 import argparse
+import gc
 import os
 import socket
 import sys
@@ -40,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_edge(settings: EdgeSettings, host: str, port: int, workers: int = 1) -> int:
     """Serves until a signal, with several workers by as many processes; the exit code. Raises OSError when they cannot have the
     port."""
-    sys.setswitchinterval(
-        0.00005
-    )  # the writing thread waits this long for each of its turns, and every client behind it
+    # the writing thread waits this long for each of its turns, and every client behind it
+    sys.setswitchinterval(0.0002)
     app = create_app(replace(settings, workers=workers))
+    gc.collect()
+    gc.freeze()  # what was imported is never garbage
     if workers == 1:
         return _serve(uvicorn.Server(_config(app, host, port)))
 

@@ -1,5 +1,6 @@
 """What a stranger may take before anybody has read a request: time, bytes, headers, connections. Over raw sockets."""
 
+import re
 import resource
 import socket
 import subprocess
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pixel.answers import PIXEL
 from pixel.server import ConnectionGuard, ServerLimits, limits_for
@@ -147,6 +150,39 @@ def test_a_request_and_the_beginning_of_the_next_in_one_piece_are_told_apart(sma
     with connected(small_edge.port, HEAD + b"\r\n" + HEAD + b"Connection: close\r\n\r\n") as connection:
         received = end_of(connection)
     assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_opens_and_clicks_in_one_piece_are_answered_in_order_and_take_no_task(
+    small_edge: RunningEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    begin = HttpToolsProtocol._start_asgi_task
+
+    def counted(protocol: HttpToolsProtocol, cycle: RequestResponseCycle, app: Any) -> None:
+        started.append(cycle.scope["path"])
+        begin(protocol, cycle, app)
+
+    monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", counted)
+    small_edge.begin = small_edge.spool.last_id()
+    links = [f"https://example.org/{number}" for number in range(40)]
+    paths = [(f"/c/{small_edge.click_token(link)}", open_path(small_edge.open_token()), "/o/wrong") for link in links]
+    heads = [f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for triple in paths for path in triple]
+    with connected(small_edge.port, b"".join(heads) + HEAD + b"Connection: close\r\n\r\n") as connection:
+        received = end_of(connection)
+    assert started == ["/robots.txt"]
+    assert re.findall(rb"location: (\S+)", received) == [link.encode() for link in links]
+    assert received.count(PIXEL) == 80
+    assert received.count(b"HTTP/1.1 302") == 40
+    assert sorted(hit.kind for hit in small_edge.hits()) == ["click"] * 40 + ["open"] * 40
+
+
+def test_who_asks_for_much_and_takes_nothing_is_answered_once_it_takes(small_edge: RunningEdge) -> None:
+    head = f"GET {open_path(small_edge.open_token())} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    with connected(small_edge.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(head * 600 + HEAD + b"Connection: close\r\n\r\n")
+        received = end_of(connection)
+    assert received.count(PIXEL) == 600
 
 
 def test_a_crowd_of_waiting_connections_pushes_out_its_own_and_no_visitor(tmp_path: Path) -> None:
