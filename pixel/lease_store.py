@@ -20,6 +20,7 @@ from typing import Any, Self
 from pixel.pool_leases import PoolLease, PoolLeases
 from pixel.site_codes import long_codes, short_codes, tagged
 from pixel.site_rules import Pool, Rule, Snapshot
+from pixel.spool_file import transaction
 from pixel.visit_sessions import MINUTE, VisitorState
 
 STORE_FILE = "visitors.sqlite3"
@@ -33,10 +34,10 @@ _SLICE = 64
 _UNWRITTEN_SECONDS = 2.0
 """So long what is remembered of visitors may wait in memory."""
 _FORGOTTEN_AT_ONCE = 500
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS visitor (
-    site TEXT, visitor TEXT, seen_at INTEGER, state TEXT, PRIMARY KEY (site, visitor)
-) WITHOUT ROWID;
+# With row ids: whole states are appended, and only their short keys are sorted in, for a quarter of the time.
+_VISITORS = "CREATE TABLE IF NOT EXISTS visitor (site TEXT, visitor TEXT, seen_at INTEGER, state TEXT, PRIMARY KEY (site, visitor))"
+_SCHEMA = f"""
+{_VISITORS};
 CREATE INDEX IF NOT EXISTS visitor_seen ON visitor (seen_at);
 CREATE TABLE IF NOT EXISTS code (code TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lease (
@@ -170,6 +171,7 @@ class LeaseStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        _rebuild_visitors(connection)
         connection.executescript(_SCHEMA)
         if not any(column[1] == "change" for column in connection.execute("PRAGMA table_info(lease)")):
             connection.execute(
@@ -209,8 +211,7 @@ class LeaseStore:
     def forget_old(self, before: int) -> bool:
         """Forgets visitors who were seen last before a moment, some at a time; True when none is left. Their long codes stay
         taken."""
-        old = "SELECT site, visitor FROM visitor WHERE seen_at < ? LIMIT ?"
-        query = f"DELETE FROM visitor WHERE (site, visitor) IN ({old})"  # noqa: S608
+        query = "DELETE FROM visitor WHERE rowid IN (SELECT rowid FROM visitor WHERE seen_at < ? LIMIT ?)"
         return self._writing().execute(query, (before, _FORGOTTEN_AT_ONCE)).rowcount < _FORGOTTEN_AT_ONCE
 
     def new_code(self, edge: str) -> str:
@@ -262,6 +263,18 @@ UPDATE lease SET until = min(until, ?), visitor = '',
     change = 1 + (SELECT max(change) FROM lease AS other WHERE other.pool = lease.pool)
 WHERE visitor = ?
 """
+
+
+def _rebuild_visitors(connection: sqlite3.Connection) -> None:
+    """Those of a file of an earlier version, whose table had no row ids."""
+    row = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'visitor'").fetchone()
+    if row is None or "WITHOUT ROWID" not in row[0]:
+        return
+    copied = "INSERT INTO visitor SELECT site, visitor, seen_at, state FROM visitor_before"
+    steps = ("ALTER TABLE visitor RENAME TO visitor_before", _VISITORS, copied, "DROP TABLE visitor_before")
+    with transaction(connection):
+        for step in steps:
+            connection.execute(step)
 
 
 def _changed_rows(pool: str, held: PoolLeases) -> list[tuple[Any, ...]]:

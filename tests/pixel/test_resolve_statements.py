@@ -125,7 +125,9 @@ def test_visitors_are_looked_up_by_their_key_however_many_there_are(tmp_path: Pa
     query, number = states_query(5)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", ["x"] * 2 * number).fetchall()
     store.close()
-    assert any("SEARCH visitor USING PRIMARY KEY" in row[3] for row in plan), plan
+    assert any(
+        "SEARCH visitor USING INDEX sqlite_autoindex_visitor_1 (site=? AND visitor=?)" in row[3] for row in plan
+    ), plan
     assert not any("SCAN visitor" in row[3] for row in plan), plan
 
 

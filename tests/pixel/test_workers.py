@@ -21,6 +21,8 @@ from pixel.pool_leases import PoolLease
 from pixel.site_rules import read_snapshot
 from pixel.spool import SpoolReader, spool_path, spool_paths
 from pixel.tokens import Tokens, new_public_id, open_path
+from pixel.visit_sessions import VisitorState
+from pixel.visit_sources import Source
 from tests.pixel.edge_client import ask_until_the_end
 from tests.pixel.edge_server import (
     DRAIN_KEY,
@@ -290,8 +292,22 @@ def test_a_store_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
         old.execute("DROP INDEX lease_change")
         old.execute("ALTER TABLE lease DROP COLUMN change")
         old.execute("INSERT INTO lease VALUES ('p', 'a@site.example', 'v', 1, 2)")
+        old.execute("DROP TABLE visitor")
+        old.execute(
+            "CREATE TABLE visitor (site TEXT, visitor TEXT, seen_at INTEGER, state TEXT, PRIMARY KEY (site, visitor)) WITHOUT ROWID"
+        )
+        old.execute("CREATE INDEX visitor_seen ON visitor (seen_at)")
+        source = Source("std:direct", "Direct", "direct")
+        state = VisitorState("v", "s", 1, 1, 5, source, source, 1)
+        old.execute("INSERT INTO visitor VALUES ('site', 'v', 5, ?)", (state.text,))
     old.close()
-    with store.batch(durable=True):
-        pass
+    for _ in range(2):
+        with store.batch([("site", "v")], durable=True):
+            assert store.state("site", "v") == state
+        store.close()
+    with store.batch():
+        assert store.forget_old(6)
+    with store.batch([("site", "v")]):
+        assert store.state("site", "v") is None
     store.close()
     assert spool_path(tmp_path, 3).name == "spool-3.sqlite3"
