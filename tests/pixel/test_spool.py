@@ -294,7 +294,7 @@ def test_pruned_hits_leave_every_file_of_the_spool(path: Path) -> None:
 
 
 def test_in_a_busy_hour_commits_write_over_room_that_is_there_and_a_kill_leaves_a_sound_file(path: Path) -> None:
-    spool, lengths = Spool(path), []
+    spool, lengths = Spool(path), list[int]()
     wal, crashed = path.with_name(path.name + "-wal"), path.with_name("crashed.sqlite3")
     for number in range(40):
         assert asyncio.run(append_all(spool, *(a_hit(f"{number}-{n}") for n in range(30)))) == [True] * 30
