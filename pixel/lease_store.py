@@ -29,7 +29,7 @@ _BUSY_SHARED_MS = 900
 """Among several workers each waits for the commits of the others; the first use of a pool writes every address of it."""
 _MOST_ROWS = 512
 _CODES_AHEAD = 256
-_SLICE = 64
+_SLICE = 128
 """Visitors that are written at a time, between two batches: whoever asks meanwhile waits for no more than that."""
 _UNWRITTEN_SECONDS = 2.0
 """So long what is remembered of visitors may wait in memory."""
