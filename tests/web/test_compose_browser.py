@@ -258,6 +258,13 @@ def test_on_a_phone_nothing_covers_send(sender: User, open_as: OpenAs) -> None:
     assert under_the_finger
 
 
+PASTE = """(field, text) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/plain", text);
+  field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}"""
+
+
 def test_three_hundred_people_are_folded_and_the_limit_is_named(sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     page.locator("#to").fill(", ".join(f"person{n}@client.example" for n in range(300)) + ",")
@@ -267,6 +274,26 @@ def test_three_hundred_people_are_folded_and_the_limit_is_named(sender: User, op
     assert page.evaluate("document.documentElement.scrollHeight") < 2000
     page.get_by_role("button", name="Show 288 more recipients").click()
     expect(page.locator(".person")).to_have_count(300)
+
+
+PASTED = {
+    "\n".join(f"p{n}@x.example" for n in range(10)): [f"p{n}@x.example" for n in range(10)],
+    "a@x.example\r\nb@x.example\r\n": ["a@x.example", "b@x.example"],
+    "Anna Berg\ta@x.example\nBob\tSales\tb@x.example": ["a@x.example", "b@x.example"],
+    'Anna <a@x.example>; "Berg, Bob" <b@x.example>': ["a@x.example", "b@x.example"],
+    "a@x.example\tb@x.example": ["a@x.example", "b@x.example"],
+}
+
+
+def test_addresses_are_pasted_as_lists_and_tables_have_them(sender: User, open_as: OpenAs) -> None:
+    page = open_as(sender, "/compose")
+    for text, addresses in PASTED.items():
+        page.locator("#to").evaluate(PASTE, text)
+        expect(page.locator(".person")).to_have_count(len(addresses))
+        chips = page.locator(".person").evaluate_all("chips => chips.map(chip => chip.dataset.address)")
+        assert chips == addresses, text
+        while page.locator(".person button").count():
+            page.locator(".person button").first.click()
 
 
 def test_wrong_addresses_are_named_all_and_a_slip_is_put_right(sender: User, open_as: OpenAs) -> None:

@@ -1,15 +1,19 @@
 """To completes from people who are known: by name or address, the last written to first, with who agreed."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import To, Written, agree, write
 from tracker.models import Customer, CustomerAddress, User
 from tracker.runtime.context import AppContext
 
 __all__ = ["signed_in_browser"]
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -48,7 +52,17 @@ def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
 def test_people_are_known_by_name_and_address(client: httpx.Client, typed: str, addresses: list[str]) -> None:
     found = values(client, typed)
     assert [value.rpartition("<")[2].rstrip(">") for value, _ in found] == addresses
-    assert all(label == "agreed" for value, label in found if "bergbau" in value)
+    assert all(label == "● agreed" for value, label in found if "bergbau" in value)
+
+
+@pytest.mark.usefixtures("known")
+def test_whoever_wrote_is_known_too_the_newest_first(context: AppContext, client: httpx.Client, alice: User) -> None:
+    old, new = Came("1", "old@bergtal.example", "Old", 9 * HOUR), Came("2", "new@bergtal.example", "New")
+    receive(context, make_mailbox(context, alice), old, new, Came("bergtal", "else@x.example", "Else"))
+    assert [value for value, _label in values(client, "bergtal")] == [
+        "New <new@bergtal.example>",
+        "Old <old@bergtal.example>",
+    ]
 
 
 @pytest.mark.usefixtures("known")

@@ -11,6 +11,7 @@ from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, agree, make_account, write
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
+from tracker.consent.rules import ConsentState
 from tracker.models import Delivery, EnquiryStatus, Message, Recipient, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -142,6 +143,40 @@ def test_who_opened_is_told_and_a_reminder_is_set(context: AppContext, alice: Us
     expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
     with context.database.reading() as session:
         assert session.exec(select(Message.follow_up_at)).one() is not None
+
+
+def test_somebody_is_found_read_about_snoozed_and_asked(context: AppContext, alice: User, open_as: OpenAs) -> None:
+    """From the list of people to one of them: their story, the next follow-up put off, consent recorded, a question begun."""
+    make_account(context, alice)
+    agree(context, ANNA.address, ConsentState.ASKED, name="Anna")
+    (message,) = write(context, alice, Written("Offer 12", (ANNA,), columns={"follow_up_due_at": now()}))
+    page = open_as(alice, "/recipients")
+    tab_to(page, ".people thead [href$='order=follow_up']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/recipients?order=follow_up")
+    tab_to(page, ".people tbody a")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/recipients/*")
+    expect(page.locator(".person-story")).to_contain_text("You wrote Offer 12")
+    page.keyboard.press("h")
+    expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
+    expect(page.locator(".person-next")).to_contain_text("in 23 hr")
+    tab_to(page, ".tabs [href$='/rights']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/rights")
+    tab_to(page, ".recipient-record > summary")
+    page.keyboard.press("Enter")
+    tab_to(page, "#note")
+    page.keyboard.type("“Of course”, by phone")
+    page.keyboard.press("Enter")
+    tab_to(page, ".recipient-record .button.primary")
+    page.keyboard.press("Enter")
+    expect(page.locator(".recipient-ledger li")).to_have_count(4)
+    page.keyboard.press("u")
+    page.wait_for_url("**/recipients")
+    with context.database.reading() as session:
+        stored = session.get_one(Message, message.id)
+    assert (stored.follow_up_due_at, stored.follow_up_at is not None) == (None, True)
 
 
 def test_the_bell_opens_reads_and_closes(context: AppContext, alice: User, open_as: OpenAs) -> None:

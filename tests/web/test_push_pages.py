@@ -112,7 +112,15 @@ def test_the_switch_asks_on_a_click_and_a_push_reaches_the_worker(
     assert subscriptions(context) == [alice.id]
     _push(context, alice)
     (message,) = service.messages
-    assert _delivered(page, address, service.read(service.requests[0][1]).decode())[0]["body"] == message["text"]
+    (shown,) = _delivered(page, address, service.read(service.requests[0][1]).decode())
+    assert shown["body"] == message["text"]
+    right_page = f"{address}{shown['data']['page']}"
+    assert _clicked(page, shown) == {"closed": True, "opened": [right_page], "focused": []}
+    assert page.request.get(right_page).ok
+    page.goto(right_page)
+    page.wait_for_load_state()
+    assert _clicked(page, shown) == {"closed": True, "opened": [], "focused": [page.url]} or page.url != right_page
+    page.goto("/notifications")
     page.get_by_label("Notifications in this browser").uncheck()
     wait_until(lambda: subscriptions(context) == [])
 
@@ -134,6 +142,26 @@ def _push(context: AppContext, user: User) -> None:
     sending = threading.Thread(target=push_to_browser, args=(context, subscription.id, Shutdown()))
     sending.start()  # not in the thread of the browser, which runs a loop
     sending.join()
+
+
+CLICK = """async shown => {
+  const done = { closed: false, opened: [], focused: [] };
+  Clients.prototype.openWindow = async function (url) { done.opened.push(url); };  // both ask for a hand on the mouse
+  WindowClient.prototype.focus = async function () { done.focused.push(this.url); };
+  const click = new ExtendableEvent("notificationclick");
+  let work;
+  click.waitUntil = (promise) => { work = promise; };
+  click.notification = { ...shown, close: () => { done.closed = true; } };
+  self.dispatchEvent(click);
+  await work;
+  return done;
+}"""
+
+
+def _clicked(page: Page, shown: dict[str, Any]) -> dict[str, Any]:
+    """What the worker does once somebody clicks the notification."""
+    done: dict[str, Any] = page.context.service_workers[0].evaluate(CLICK, shown)
+    return done
 
 
 def _delivered(page: Page, address: str, words: str) -> list[dict[str, Any]]:

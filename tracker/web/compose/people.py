@@ -1,19 +1,22 @@
-"""Whom one may mean while an address is typed: recipients and customers by the beginning of a name or address."""
+"""Whom one may mean while an address is typed, by the beginning of a name or address: recipients, customers, writers of letters."""
+
+from collections.abc import Mapping
 
 from sqlmodel import Session, col, func, select
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tracker.consent.ledger import consent_of
-from tracker.consent.rules import MEASURED, ConsentState
+from tracker.consent.rules import MEASURED, ConsentState, Purpose
 from tracker.locale import _
 from tracker.mail.addresses import Address
-from tracker.models import Customer, CustomerAddress, Delivery, Recipient, SearchKind, User
+from tracker.models import Category, Customer, CustomerAddress, Delivery, Letter, Recipient, SearchKind, User
 from tracker.models.search_query import finds
 from tracker.recipients import matching
 from tracker.runtime.word_search import answers, question_of, words_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of
+from tracker.web.messages.activity_labels import consent_label
 
 routes = Routes()
 MOST = 8
@@ -25,11 +28,11 @@ def people(request: Request, user: User) -> Response:
     """At most eight as ``{"value", "label"}``: whom somebody wrote to last comes first; the label tells who agreed."""
     words = request.query_params.get("q", "")[:200]
     with context_of(request).database.reading() as session:
-        matches = known_people(session, words) if len(words.strip()) > 1 else []
+        matches = known_people(session, user, words) if len(words.strip()) > 1 else []
     return JSONResponse([{"value": value, "label": label} for value, label in matches])
 
 
-def known_people(session: Session, words: str) -> list[tuple[str, str]]:
+def known_people(session: Session, user: User, words: str) -> list[tuple[str, str]]:
     newest = matching(session, words).where(col(Recipient.erased_at).is_(None)).order_by(col(Recipient.id).desc())
     rows = session.exec(newest.limit(_LOOKED_AT)).all()
     ids = [row.id for row in rows if row.id is not None]
@@ -40,14 +43,37 @@ def known_people(session: Session, words: str) -> list[tuple[str, str]]:
     known = {
         row.lookup: (
             str(Address(row.address, row.name)),
-            _("agreed") if any(consent[row.id or 0][purpose] == ConsentState.GRANTED for purpose in MEASURED) else "",
+            _label(consent[row.id or 0]),
         )
         for row in rows
     }
     if len(known) < MOST:
         for name, address, lookup in _customers(session, words):
-            known.setdefault(lookup, (str(Address(address, name)), _("customer")))
+            known.setdefault(lookup, (str(Address(address, name)), f"○ {_('customer')}"))
+    if len(known) < MOST:
+        for name, address, lookup in _writers(session, user, words):
+            known.setdefault(lookup, (str(Address(address, name)), f"○ {_('wrote to you')}"))
     return list(known.values())[:MOST]
+
+
+def _label(consent: Mapping[Purpose, ConsentState]) -> str:
+    """The dot of consent and its words: full where something is tracked."""
+    states = [consent[purpose] for purpose in MEASURED]
+    state = ConsentState.GRANTED if ConsentState.GRANTED in states else states[0]
+    return f"{'●' if state == ConsentState.GRANTED else '○'} {consent_label(state)}"
+
+
+def _writers(session: Session, user: User, words: str) -> list[tuple[str, str, str]]:
+    """Whoever wrote to this person lately, the newest first."""
+    query = select(Letter.sender_name, Letter.sender_address, Letter.sender).where(
+        *finds(session, SearchKind.LETTER, Letter.id, words, user.id, Letter.user_id),
+        Letter.category == Category.HUMAN,
+        col(Letter.deleted_at).is_(None),
+        Letter.sender != "",
+    )
+    question = question_of(words)
+    newest = session.exec(query.order_by(col(Letter.received_at).desc()).limit(_LOOKED_AT))
+    return [row for row in newest if answers(question, words_of(row[0], row[1]))]
 
 
 def _customers(session: Session, words: str) -> list[tuple[str, str, str]]:

@@ -82,7 +82,9 @@ class MessageView:
     def last_group(self) -> list[Line]:
         """The last thing that is no machine's, where there is one: what a phone shows of it all."""
         groups = self.groups
-        return next((group for group in groups if group[0].tone != "machine"), groups[0] if groups else [])
+        loudest = ("person", "trouble"), ("person", "trouble", "unsure")
+        of_people = (group for tones in loudest for group in groups if group[0].tone in tones)
+        return next(of_people, groups[0] if groups else [])
 
     @property
     def newest_letter(self) -> Letter | None:

@@ -79,7 +79,7 @@ document.addEventListener("click", async (event) => {
 const offline = document.querySelector("[data-offline]");
 function noteConnection() {
   offline.hidden = navigator.onLine;
-  if (!navigator.onLine) offline.querySelector("time").textContent = new Date().toLocaleTimeString(lang, { timeStyle: "short" });
+  if (!navigator.onLine) offline.querySelector("time").textContent = new Date().toLocaleTimeString(lang, { timeStyle: "short", hourCycle: "h23" });
 }
 for (const change of ["offline", "online"]) addEventListener(change, noteConnection);
 if (!navigator.onLine) noteConnection();
