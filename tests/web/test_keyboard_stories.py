@@ -160,7 +160,7 @@ def test_somebody_is_found_read_about_snoozed_and_asked(context: AppContext, ali
     expect(page.locator(".person-story")).to_contain_text("You wrote Offer 12")
     page.keyboard.press("h")
     expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
-    expect(page.locator(".person-next")).to_contain_text("in 23 hr")
+    expect(page.locator(".person-next")).to_contain_text("in 1 day")
     tab_to(page, ".tabs [href$='/rights']")
     page.keyboard.press("Enter")
     page.wait_for_url("**/rights")

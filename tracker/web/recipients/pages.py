@@ -134,7 +134,7 @@ def recipient_new(request: Request, user: User, form: FormData) -> Response:
         return redirect("/recipients", _("Give one address, such as anna@example.com."), kind="problem")
     with context_of(request).database.session_scope() as session:
         made = find_or_make(session, typed_in[0].address, typed_in[0].name)
-    return redirect(f"/recipients/{made.public_id}")
+    return redirect(f"/recipients/{made.public_id}/rights")
 
 
 @routes.page("/recipients/{who}")

@@ -8,14 +8,6 @@ const addressOf = (text) => (text.match(/<([^>]+)>/)?.[1] ?? text).trim().toLowe
 const nameOf = (text) =>
   text.replace(/<[^>]*>/, "").replaceAll('"', "").replace(/\\(.)/g, "$1").trim() || addressOf(text);
 
-// A line of a table, such as name and address in two cells, as one address.
-function fromCells(line) {
-  const cells = line.split("\t").map((cell) => cell.trim()).filter(Boolean);
-  const addresses = cells.filter((cell) => cell.includes("@"));
-  if (cells.length < 2 || addresses.length !== 1 || addresses[0].includes("<")) return cells.join(", ");
-  return `"${cells.filter((cell) => cell !== addresses[0]).join(" ").replace(/["\\]/g, "\\$&")}" <${addresses[0]}>`;
-}
-
 export function chipsFor(input, changed, { wordRemove: removeWord, wordMore: moreWord }) {
   const box = input.parentElement;
   const kept = make("input", { type: "hidden", name: input.name });
@@ -64,7 +56,8 @@ export function chipsFor(input, changed, { wordRemove: removeWord, wordMore: mor
     const text = event.clipboardData.getData("text/plain").trim();
     if (!text.includes("@") || !/[,;\n\t]/.test(text)) return;
     event.preventDefault();
-    input.value = [input.value.trim(), ...text.split(/[\r\n]+/).map(fromCells)].filter(Boolean).join(", ");
+    const people = text.replace(/^([^\t@\n]+)\t(?:[^\t@\n]*\t)*([^\s<>]+@\S+)/gm, '"$1" <$2>');  // a table's cells
+    input.value += `, ${people.replace(/[\r\n\t]+/g, ", ")}`;
     commit();
   });
   box.addEventListener("click", (event) => { if (event.target === box) input.focus(); });
