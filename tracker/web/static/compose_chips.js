@@ -52,12 +52,11 @@ export function chipsFor(input, changed, { wordRemove: removeWord, wordMore: mor
       done();
     }
   });
-  input.addEventListener("paste", (event) => {  // a field of one line would swallow the ends of lines
+  input.addEventListener("paste", (event) => {  // a field has one line
     const text = event.clipboardData.getData("text/plain").trim();
     if (!text.includes("@") || !/[,;\n\t]/.test(text)) return;
     event.preventDefault();
-    const people = text.replace(/^([^\t@\n]+)\t(?:[^\t@\n]*\t)*([^\s<>]+@\S+)/gm, '"$1" <$2>');  // a table's cells
-    input.value += `, ${people.replace(/[\r\n\t]+/g, ", ")}`;
+    input.value += "," + text.replace(/^([^\t@\n]+)\t(?:.*\t)?(\S+@\S+)/gm, '"$1" <$2>').replace(/[\n\t]/g, ",");
     commit();
   });
   box.addEventListener("click", (event) => { if (event.target === box) input.focus(); });
