@@ -163,7 +163,6 @@ def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
 
 
 def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
     spool = tmp_path / "data" / "spool.sqlite3"
     with closing(sqlite3.connect(spool)) as connection:
         connection.execute("CREATE TABLE hit (id INTEGER PRIMARY KEY)")

@@ -65,11 +65,11 @@ def test_words_that_are_off_exit_with_2(words: tuple[str, ...], capsys: pytest.C
     assert capsys.readouterr().err.startswith("usage: inkling")
 
 
-def test_words_that_are_off_exit_with_2_as_a_process(inkling: Inkling) -> None:
-    done = inkling("sell")
+def test_words_that_are_off_exit_with_2_as_a_process(new_inkling: Inkling) -> None:
+    done = new_inkling("sell")
     assert (done.code, done.out) == (2, b"")
     assert "Traceback" not in done.err
-    assert not (inkling.folder / "data").exists()
+    assert not (new_inkling.folder / "data").exists()
 
 
 @pytest.mark.parametrize("words", [("user", "list"), ("edge", "--port", "0"), ("check",)], ids=" ".join)
@@ -96,11 +96,11 @@ def test_a_data_folder_that_cannot_be(inkling: Inkling, tmp_path: Path) -> None:
     assert "INKLING_DATA_DIR" in inkling.in_process("check", DATA_DIR=str(tmp_path / "file" / "below")).sentence
 
 
-def test_a_key_file_that_was_spoilt(inkling: Inkling) -> None:
-    (inkling.folder / "data").mkdir()
-    (inkling.folder / "data" / "secret-keys").write_text("short\n")
+def test_a_key_file_that_was_spoilt(new_inkling: Inkling) -> None:
+    (new_inkling.folder / "data").mkdir()
+    (new_inkling.folder / "data" / "secret-keys").write_text("short\n")
     for words in (("user", "list"), ("inspect", "https://x.example/o/a.gif"), ("check",)):
-        done = inkling.in_process(*words)
+        done = new_inkling.in_process(*words)
         assert done.code == 1
         assert "secret-keys" in done.sentence
 
@@ -113,10 +113,12 @@ def test_a_database_that_does_not_answer(inkling: Inkling) -> None:
         assert "hush" not in done.err
 
 
-def test_a_database_that_is_none(inkling: Inkling) -> None:
-    (inkling.folder / "data").mkdir()
-    (inkling.folder / "data" / "inkling.sqlite3").write_bytes(b"not a database, but long enough to be looked at" * 40)
-    assert inkling.in_process("user", "list").sentence == "The database cannot be used: file is not a database"
+def test_a_database_that_is_none(new_inkling: Inkling) -> None:
+    (new_inkling.folder / "data").mkdir()
+    (new_inkling.folder / "data" / "inkling.sqlite3").write_bytes(
+        b"not a database, but long enough to be looked at" * 40
+    )
+    assert new_inkling.in_process("user", "list").sentence == "The database cannot be used: file is not a database"
 
 
 def test_migrate_says_where_the_database_is(inkling_on_both: Inkling) -> None:

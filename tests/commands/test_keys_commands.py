@@ -123,10 +123,10 @@ def test_the_database_holds_no_key(used: Inkling) -> None:
     assert key.encode() not in (used.folder / "data" / "inkling.sqlite3").read_bytes()
 
 
-def test_the_database_file_is_ours_alone_also_where_it_was_not(inkling: Inkling) -> None:
-    (inkling.folder / "data").mkdir()
-    (inkling.folder / "data" / "inkling.sqlite3").touch(0o644)
-    assert inkling.in_process("user", "list").code == 0
-    for file in (inkling.folder / "data").glob("inkling.sqlite3*"):
+def test_the_database_file_is_ours_alone_also_where_it_was_not(new_inkling: Inkling) -> None:
+    (new_inkling.folder / "data").mkdir()
+    (new_inkling.folder / "data" / "inkling.sqlite3").touch(0o644)
+    assert new_inkling.in_process("user", "list").code == 0
+    for file in (new_inkling.folder / "data").glob("inkling.sqlite3*"):
         assert file.stat().st_mode & 0o777 == 0o600, file
-    assert isinstance(inkling.context().database, Database)
+    assert isinstance(new_inkling.context().database, Database)

@@ -30,9 +30,9 @@ def taken_port() -> Iterator[int]:
         yield port
 
 
-def test_everything_in_one_process(inkling: Inkling) -> None:
+def test_everything_in_one_process(new_inkling: Inkling) -> None:
     port, smtp_port = free_port(), free_port()
-    with inkling.running("serve", "--port", str(port), "--smtp-port", str(smtp_port)) as running:
+    with new_inkling.running("serve", "--port", str(port), "--smtp-port", str(smtp_port)) as running:
         running.wait_for_ports(port, smtp_port)
         pixel = httpx.get(f"http://127.0.0.1:{port}/o/any.gif")
         assert (pixel.status_code, pixel.headers["content-type"]) == (200, "image/gif")
@@ -42,9 +42,9 @@ def test_everything_in_one_process(inkling: Inkling) -> None:
         assert running.end(signal.SIGTERM) == 0
     assert "Traceback" not in running.err
     assert "ERROR" not in running.err
-    assert (inkling.folder / "data" / "inkling.sqlite3").is_file()
-    assert (inkling.folder / "data").stat().st_mode & 0o777 == 0o700
-    assert (inkling.folder / "data" / "secret-keys").stat().st_mode & 0o777 == 0o600
+    assert (new_inkling.folder / "data" / "inkling.sqlite3").is_file()
+    assert (new_inkling.folder / "data").stat().st_mode & 0o777 == 0o700
+    assert (new_inkling.folder / "data" / "secret-keys").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("pages", ["127.0.0.1", "localhost"], ids=["beside the pages", "on a host of its own"])

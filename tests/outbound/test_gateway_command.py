@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from tests.commands.inkling import Inkling, Running
-from tests.fixtures.contexts import migrate_postgresql
+from tests.fixtures.contexts import migrate_postgresql, put_migrated_sqlite
 from tests.outbound.mail_programs import content_for
 from tests.outbound.submitted_mail import MIXED, TO, WITH_CONTROL
 from tests.servers import Authority, Postgresql, SmtpSink, free_port, listening, wait_until
@@ -18,6 +18,11 @@ from tracker.models import Account, Message, MessageBody, User
 from tracker.runtime.database import now
 
 ALICE = "alice@seller.example"
+
+
+@pytest.fixture(autouse=True)
+def _migrated(tmp_path: Path) -> None:
+    put_migrated_sqlite(tmp_path / "data")
 
 
 def make_alice(inkling: Inkling, sink: SmtpSink) -> str:
