@@ -1,10 +1,13 @@
 """Fixtures that start the real servers of `tests/servers/__init__.py`, each only when a test asks for it."""
 
 import gc
+import importlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,6 +26,7 @@ from tests.servers.authority import unknown_authority
 from tests.servers.processes import memory_folder
 from tests.servers.watchdog import Watchdog
 
+ROOT = Path(__file__).resolve().parent.parent
 MEMORY = 4 << 30
 """Bytes of memory that must be free for the folders of a run; with four workers it takes about a quarter."""
 _watchdog = pytest.StashKey[Watchdog]()
@@ -45,6 +49,23 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SSL_CERT_FILE"] = str(unknown_authority())
     if sys.platform == "linux":
         config.stash[_watchdog] = Watchdog(folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """In a run of everything each worker begins with other files: each compiles a part of what all of them read.
+
+    What cannot be imported is left to pytest, which says so.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    files = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py"))
+    begin = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    with warnings.catch_warnings(action="error"):
+        for file in files[begin:] + files[:begin]:
+            with suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(".".join(file.with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
