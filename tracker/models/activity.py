@@ -13,6 +13,7 @@ _WAITING = text("settle_at IS NOT NULL")
 _WANTED = text("look_up_since IS NOT NULL")
 _HAS_SOURCE = text("source IS NOT NULL")
 _UNREAD = text("read_at IS NULL")
+IS_PREFETCH = text("klass = 'privacy_prefetch'")
 
 
 class Event(PublicRow, table=True):
@@ -24,6 +25,7 @@ class Event(PublicRow, table=True):
         Index("ix_event_delivery_at", "delivery_id", "at"),
         Index("ix_event_settle", "settle_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_event_detail", "summed", "at"),
+        Index("ix_event_prefetch", "message_id", sqlite_where=IS_PREFETCH, postgresql_where=IS_PREFETCH),
     )
 
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")

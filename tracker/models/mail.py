@@ -74,11 +74,15 @@ class MessageState(StrEnum):
     CANCELLED = "cancelled"
 
 
+_COUNTED = (*("state", "sent_at", "opens_tracked", "clicks_tracked", "opens", "clicks", "machine", "replies"),)
+"""What the figures above the list count: read from the index of the list, without the messages."""
+
+
 class Message(PublicRow, table=True):
     """One outgoing message, whatever the number of recipients. Counters are recomputed from verdicts, never incremented."""
 
     __table_args__ = (
-        Index("ix_message_user_list", "user_id", "listed_at", "id"),
+        Index("ix_message_user_list", "user_id", "listed_at", "id", *_COUNTED),
         Index("ix_message_account_list", "account_id", "listed_at", "id"),
         Index(
             "ix_message_due", "user_id", "listed_at", "id", sqlite_where=_FOLLOW_UP_DUE, postgresql_where=_FOLLOW_UP_DUE

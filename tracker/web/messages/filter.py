@@ -155,7 +155,7 @@ _UNKNOWABLE = and_(
     or_(
         and_(
             col(Message.machine) > 0,
-            exists().where(col(Event.message_id) == col(Message.id), col(Event.klass) == "privacy_prefetch"),
+            exists().where(col(Event.message_id) == col(Message.id), col(Event.klass) == text("'privacy_prefetch'")),
         ),
         and_(
             col(Message.opens_tracked) == 0,
