@@ -148,3 +148,10 @@ def set_sequences(database: Database) -> None:
             if "id" in table.c and session.connection().exec_driver_sql(f"SELECT {named}").scalar():
                 newest = f"(SELECT coalesce(max(id), 1) FROM {table.name})"
                 session.connection().exec_driver_sql(f"SELECT setval({named}, {newest})")
+
+
+def settle(database: Database) -> None:
+    """What PostgreSQL would do by itself in the hours after: its planner learns, and pages are known to hold nothing old."""
+    if not database.is_sqlite:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (ANALYZE)")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
-from tests.bench.bulk_load import Facts, in_bulk, load_rows, set_sequences
+from tests.bench.bulk_load import Facts, in_bulk, load_rows, set_sequences, settle
 from tracker.models import (
     Account,
     ConsentEntry,
@@ -94,7 +94,7 @@ def build(context: AppContext, size: float) -> World:
         for model, same, rows in _tables(world):
             _fill(context, model, same, rows)
     set_sequences(context.database)
-    context.database.learn(*SQLModel.metadata.sorted_tables)
+    settle(context.database)
     return world
 
 

@@ -1,13 +1,15 @@
 """The filter: address bar and back, and what each value lets pass."""
 
+import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 from starlette.datastructures import QueryParams
 
 from tests.fixtures.contexts import opened_context
@@ -17,7 +19,9 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor, in_order, read_page
+from tracker.web.inbox.rows import manages_others
 from tracker.web.messages.filter import STATES, Filter
+from tracker.web.messages.rows import read_figures
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
 DAYS = st.none() | st.dates() | st.datetimes(timezones=st.just(UTC))
@@ -273,19 +277,27 @@ def test_pages_hold_every_message_once_also_when_many_share_a_moment(context: Ap
     assert len(seen) == len(set(seen))
 
 
-def test_a_deep_page_reads_the_lists_own_index(context: AppContext, alice: User) -> None:
+def test_pages_read_what_they_show_by_indexes_of_their_own(context: AppContext, alice: User) -> None:
+    """However deep a page is, and however much is counted for the figures above it."""
+    plans: list[str] = []
+
+    def explain(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        with sqlite3.connect(context.settings.data_dir / "inkling.sqlite3") as raw:
+            plans.append(" ".join(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", values)))
+
+    event.listen(context.database.engine, "before_cursor_execute", explain)
     with context.database.reading() as session:
-        query = in_order(
-            Filter().apply(session, select(Message), alice), ORDER, Cursor(datetime(2026, 1, 1, tzinfo=UTC), 5)
-        )
-    compiled = query.compile(context.database.engine, compile_kwargs={"literal_binds": False})
-    with context.database.engine.connect() as connection:
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {compiled}", tuple(compiled.params[k] for k in compiled.positiontup or ())
-        ).all()
-    told = " ".join(str(row) for row in plan)
-    assert "ix_message_user_list" in told
-    assert "TEMP B-TREE" not in told
+        deep = Cursor(datetime(2026, 1, 1, tzinfo=UTC), 5)
+        session.scalars(in_order(Filter().apply(session, select(Message), alice), ORDER, deep)).all()
+        read_figures(session, alice, Filter())
+        manages_others(session, alice)
+    event.remove(context.database.engine, "before_cursor_execute", explain)
+    deep_page, figures, others = plans
+    assert "USING INDEX ix_message_user_list" in deep_page
+    assert not [plan for plan in plans if "TEMP B-TREE" in plan or "SCAN" in plan]
+    assert "USING COVERING INDEX ix_message_user_list" in figures
+    assert "ix_event_prefetch" in figures
+    assert "ix_enquiry_status_others" in others
 
 
 def test_days_are_kept_apart_from_moments() -> None:

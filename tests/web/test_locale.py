@@ -11,6 +11,7 @@ from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
 from tracker.locale import best_language, catalogue_of, gettext, ngettext, use_locale
+from tracker.locale.templates import create_environment
 from tracker.runtime.database import now
 from tracker.web.http import formats
 
@@ -136,3 +137,25 @@ def test_distances_are_short(seconds: int, english: str, russian: str) -> None:
         assert formats.relative(at) == english
     with use_locale("ru"):
         assert formats.relative(at) == russian
+
+
+@pytest.mark.parametrize(
+    ("written", "english", "russian"),
+    [
+        ("{{ _('Settings') }}", "Settings", "Настройки"),
+        ("{{ pgettext('section', 'Mailboxes') }}", "Mailboxes", "Почтовые ящики"),
+        ("{{ none or _('Settings') }}", "Settings", "Настройки"),
+        ("{% set words = {'a': _('Settings')} %}{{ words[key] }}", "Settings", "Настройки"),
+        ("{{ _('100 %% & <more>') }}", "100 % & <more>", "100 % & <more>"),
+        ("{{ _('%(n)s <of> us', n='<b>') }}", "&lt;b&gt; <of> us", "&lt;b&gt; <of> us"),
+        ("{{ _(said) }}", "Settings", "Настройки"),
+        ("{{ ngettext('%(num)s repeat', '%(num)s repeats', 2) }}", "2 repeats", "2 повтора"),
+    ],
+)
+def test_words_that_are_translated_when_a_template_is_read_are_those_of_each_time(
+    written: str, english: str, russian: str
+) -> None:
+    for language, expected in (("en", english), ("ru", russian)):
+        with use_locale(language):
+            for environment in (create_environment(language), create_environment()):
+                assert environment.from_string(written).render(key="a", said="Settings") == expected

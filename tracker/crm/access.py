@@ -4,7 +4,7 @@ An enquiry that is nobody's is also seen by the group of its mailbox: somebody h
 sender's alone.
 """
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 
@@ -47,10 +47,13 @@ def reports_enquiry(session: Session, user: User) -> ColumnElement[bool]:
     return or_(col(EnquiryStatus.manager_id) == user.id, mailbox.in_(own), nobodys)
 
 
+_OTHERS = text("CASE WHEN enquiry_status.manager_id = enquiry_status.user_id THEN 0 ELSE 1 END = 1")
+"""In the words of the index of those; as “<>” PostgreSQL would expect most to be so, and read all there are until one is."""
+
+
 def is_given(user: User) -> ColumnElement[bool]:
-    """The condition that an enquiry of somebody else's mailbox was given to this person. (“<>” would be read by no index.)"""
-    owner = col(EnquiryStatus.user_id)
-    return and_(col(EnquiryStatus.manager_id) == user.id, or_(owner < user.id, owner > user.id))
+    """The condition that an enquiry of somebody else's mailbox was given to this person."""
+    return and_(col(EnquiryStatus.manager_id) == user.id, _OTHERS)
 
 
 def of_group(user: User) -> ColumnElement[bool]:

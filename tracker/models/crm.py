@@ -19,6 +19,7 @@ from sqlmodel import Field
 from tracker.models.rows import NumberedRow, PublicRow, Row
 from tracker.runtime.database import UtcDateTime, now
 
+_GIVEN = text("CASE WHEN manager_id = user_id THEN 0 ELSE 1 END = 1")
 _OPEN = text("done_at IS NULL")
 _WAITING = text("waiting_since IS NOT NULL")
 _SNOOZED = text("snoozed_until IS NOT NULL")
@@ -182,7 +183,7 @@ class EnquiryStatus(Row, table=True):
             "ix_enquiry_status_open", "user_id", "received_at", "letter_id", sqlite_where=_OPEN, postgresql_where=_OPEN
         ),
         Index("ix_enquiry_status_sender", "sender", "received_at"),
-        Index("ix_enquiry_status_others", "manager_id", "user_id"),
+        Index("ix_enquiry_status_others", "manager_id", "user_id", sqlite_where=_GIVEN, postgresql_where=_GIVEN),
         Index("ix_enquiry_status_waiting", "waiting_since", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index("ix_enquiry_status_snoozed", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         Index("ix_enquiry_status_mailbox", "mailbox_id", "received_at", "letter_id"),

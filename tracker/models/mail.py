@@ -16,6 +16,10 @@ _FOLLOW_UP_DUE = text("follow_up_due_at IS NOT NULL")
 _ACTIVE = text("last_activity_at IS NOT NULL")
 _WANTS_COPY = text("sent_copy = 'wanted'")
 _BOUNCED = text("bounces > 0")
+IS_UNKNOWABLE = text(
+    "opens_rule IN ('text_only', 'group_too_large', 'host_unhealthy', 'rewriting_failed', 'protected', 'signed_already')"
+)
+"""Left unmeasured for what the copy is, not for what anybody wished."""
 _REFUSED = text("status = 'rejected'")
 _WAITS = text("next_try_at IS NOT NULL")
 
@@ -209,6 +213,7 @@ class Delivery(PublicRow, table=True):
         Index("ix_delivery_account_accepted", "account_id", "accepted_at"),
         Index("ix_delivery_accepted", "accepted_at"),
         Index("ix_delivery_refused", "message_id", sqlite_where=_REFUSED, postgresql_where=_REFUSED),
+        Index("ix_delivery_unknowable", "message_id", sqlite_where=IS_UNKNOWABLE, postgresql_where=IS_UNKNOWABLE),
     )
 
     message_id: int = Field(foreign_key="message.id", ondelete="CASCADE")

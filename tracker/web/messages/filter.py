@@ -14,13 +14,11 @@ from sqlmodel import Session, col
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, SearchKind, User
-from tracker.models.mail import NOT_SENT
+from tracker.models.activity import IS_PREFETCH
+from tracker.models.mail import IS_UNKNOWABLE, NOT_SENT
 from tracker.models.search_query import finds
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
-
-CANNOT_BE_KNOWN = ("text_only", "group_too_large", "host_unhealthy", "rewriting_failed", "protected", "signed_already")
-"""Rules that left a copy unmeasured for what it is, not for what anybody wished."""
 
 OPENED, ANSWERED = ("opened", "not_opened", "machine_only", "unmeasurable"), ("replied", "no_reply")
 LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")
@@ -155,11 +153,11 @@ _UNKNOWABLE = and_(
     or_(
         and_(
             col(Message.machine) > 0,
-            exists().where(col(Event.message_id) == col(Message.id), col(Event.klass) == text("'privacy_prefetch'")),
+            exists().where(col(Event.message_id) == col(Message.id), IS_PREFETCH),
         ),
         and_(
             col(Message.opens_tracked) == 0,
-            exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.opens_rule).in_(CANNOT_BE_KNOWN)),
+            exists().where(col(Delivery.message_id) == col(Message.id), IS_UNKNOWABLE),
         ),
     ),
 )
