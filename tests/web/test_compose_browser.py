@@ -258,7 +258,7 @@ def test_on_a_phone_nothing_covers_send(sender: User, open_as: OpenAs) -> None:
     assert under_the_finger
 
 
-PASTE = """(field, text) => {
+PASTE_INTO = """(field, text) => {
   const clipboardData = new DataTransfer();
   clipboardData.setData("text/plain", text);
   field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
@@ -288,7 +288,7 @@ PASTED = {
 def test_addresses_are_pasted_as_lists_and_tables_have_them(sender: User, open_as: OpenAs) -> None:
     page = open_as(sender, "/compose")
     for text, addresses in PASTED.items():
-        page.locator("#to").evaluate(PASTE, text)
+        page.locator("#to").evaluate(PASTE_INTO, text)
         expect(page.locator(".person")).to_have_count(len(addresses))
         chips = page.locator(".person").evaluate_all("chips => chips.map(chip => chip.dataset.address)")
         assert chips == addresses, text
