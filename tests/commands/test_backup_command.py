@@ -86,7 +86,7 @@ def test_what_is_backed_up_while_everything_runs_comes_back(
     url = context.pixel_url(public_id()).replace(context.settings.tracking_url, f"http://127.0.0.1:{port}")
     context.database.close()
     archives = [tmp_path / f"{number}.tar.gz" for number in range(3)]
-    over = threading.Event()
+    over, opened = threading.Event(), threading.Event()
     with inkling.running("serve", "--port", str(port), "--smtp-port", "0") as running:
         running.wait_for_ports(port)
 
@@ -94,10 +94,13 @@ def test_what_is_backed_up_while_everything_runs_comes_back(
             with httpx.Client() as client:
                 while not over.is_set():
                     assert client.get(url).status_code == 200
+                    opened.set()
 
         thread = threading.Thread(target=open_all_the_time)
         thread.start()
         for archive in archives:
+            opened.clear()
+            assert opened.wait(20)
             back_up(inkling, archive)
         over.set()
         thread.join()
