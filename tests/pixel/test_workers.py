@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from pixel.hits import Hit
 from pixel.lease_store import LeaseStore, Shares
 from pixel.pool_leases import PoolLease
 from pixel.site_rules import read_snapshot
-from pixel.spool import SpoolReader, spool_path, spool_paths
+from pixel.spool import SpoolError, SpoolReader, spool_path, spool_paths
 from pixel.tokens import Tokens, new_public_id, open_path
 from pixel.visit_sessions import VisitorState
 from pixel.visit_sources import Source
@@ -65,7 +66,13 @@ def _written(data_dir: Path) -> dict[int, list[str]]:
 
 
 def _all_up(edge: EdgeProcess, workers: int) -> bool:
-    return len(spool_paths(edge.data_dir)) == workers and len(_children(edge.process.pid)) == workers
+    """Each runs, and has made its spool."""
+    if len(_children(edge.process.pid)) != workers:
+        return False
+    try:
+        return len(_written(edge.data_dir)) == workers
+    except (SpoolError, sqlite3.OperationalError):  # one has a file, but no table in it yet
+        return False
 
 
 def _grew_beyond(answered: list[str], number: int) -> bool:

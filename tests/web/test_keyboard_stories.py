@@ -172,6 +172,7 @@ def test_somebody_is_found_read_about_snoozed_and_asked(context: AppContext, ali
     tab_to(page, ".recipient-record .button.primary")
     page.keyboard.press("Enter")
     expect(page.locator(".recipient-ledger li")).to_have_count(4)
+    page.wait_for_load_state()
     page.keyboard.press("u")
     page.wait_for_url("**/recipients")
     with context.database.reading() as session:
