@@ -19,7 +19,7 @@ from tracker.runtime.paging import in_order as in_page_order
 
 WEEKS = 12
 WARM_DAYS = timedelta(days=7)
-LOOKED_AT = 2000
+LOOKED_AT = 500
 """So many of one's newest copies with a sign of a person are looked at to put people in order."""
 COLD = 10**6
 """Below whoever did something in the last days stand the others, by when they last did."""
@@ -63,6 +63,27 @@ def activity_of(session: Session, user: User, people: Collection[int]) -> Mappin
         counts = weeks.setdefault(person, [0] * WEEKS)
         counts[min(WEEKS - 1, max(0, WEEKS - 1 - (moment - at).days // 7))] += 1
         last[person] = max(at, last.get(person, at))
+    return _summed(session, user, people, moment, last, weeks)
+
+
+def _places(session: Session, user: User, people: Collection[int]) -> Mapping[int, PersonActivity]:
+    """The same without the weeks, for many people."""
+    moment = now()
+    signs = _signs(user, people, moment - timedelta(weeks=WEEKS)).with_only_columns(
+        col(Delivery.recipient_id), func.max(col(Event.at))
+    )
+    last = {row[0]: row[1] for row in session.execute(signs.group_by(col(Delivery.recipient_id)))}
+    return _summed(session, user, people, moment, last, {})
+
+
+def _summed(
+    session: Session,
+    user: User,
+    people: Collection[int],
+    moment: datetime,
+    last: Mapping[int, datetime],
+    weeks: Mapping[int, Sequence[int]],
+) -> Mapping[int, PersonActivity]:
     rows: dict[int, PersonActivity] = {}
     for row in session.execute(_copies(user, people, moment)):
         newest = max((at for at in (row.opened, row.clicked, last.get(row.person)) if at is not None), default=None)
@@ -117,7 +138,9 @@ def in_order(session: Session, user: User, order: str, among: Select[Any] | None
     """The people of one's own mail who showed a sign lately or are to be followed up, by ``last``, ``warmth`` or ``follow_up``:
     each with what puts them there, the greatest first. ``among`` are numbers of recipients that alone are asked for."""
     mine = select(col(Delivery.recipient_id)).join(Message, col(Message.id) == col(Delivery.message_id))
-    mine = mine.where(col(Message.user_id) == user.id, ~col(Delivery.frozen))
+    # By the messages that are to be followed up where these are asked for, and not by all of the reader's.
+    owned = (col(Message.user_id) + 0 if order == "follow_up" else col(Message.user_id)) == user.id
+    mine = mine.where(owned, ~col(Delivery.frozen))
     if among is not None:
         mine = mine.where(col(Delivery.recipient_id).in_(among))
     if order == "follow_up":
@@ -126,16 +149,18 @@ def in_order(session: Session, user: User, order: str, among: Select[Any] | None
     else:
         mine = mine.where(col(Message.last_activity_at).is_not(None)).order_by(col(Message.last_activity_at).desc())
     people = list(dict.fromkeys(session.execute(mine.limit(LOOKED_AT)).scalars()))
-    rows = activity_of(session, user, people)
+    rows = _places(session, user, people) if people else {}
     places = ((_place(rows[person], order), person) for person in people if person in rows)
     return sorted(((place, person) for place, person in places if place is not None), reverse=True)
 
 
 def _to_follow_up(user: User) -> Any:
-    """Numbers of messages that are due, or will be."""
+    """Numbers of the messages that are due, or will be, first."""
     mine = select(col(Message.id)).where(col(Message.user_id) == user.id)
-    later = mine.where(col(Message.follow_up_at).is_not(None), col(Message.replies) == 0)
-    return union(mine.where(col(Message.follow_up_due_at).is_not(None)), later)
+    due = mine.where(col(Message.follow_up_due_at).is_not(None)).order_by(col(Message.follow_up_due_at))
+    later = select(col(Message.id)).where(col(Message.user_id) + 0 == user.id, col(Message.replies) == 0)
+    later = later.where(col(Message.follow_up_at).is_not(None)).order_by(col(Message.follow_up_at))
+    return union(*(select(arm.limit(LOOKED_AT).subquery().c.id) for arm in (due, later)))
 
 
 def _place(row: PersonActivity, order: str) -> float | None:
