@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +56,9 @@ def main(seconds: float = 3) -> None:
         for accounts in (1, ACCOUNTS):
             with world(engine, accounts) as here:
                 print(f"| {engine} | {accounts} | {here.handed_on(round(100 * seconds))} |", flush=True)
+                if engine == "postgresql" and accounts > 1:
+                    together = here.handed_on_by_two(round(200 * seconds))
+                    print(f"| {engine} | {accounts}, two workers | {together:.0f} | | | |", flush=True)
     print("\n| database | size | memory to accept | memory to hand on |\n|---|---|---|---|")
     for engine in ENGINES:
         with world(engine) as here:
@@ -91,11 +96,11 @@ class World:
 
     def handed_on(self, copies: int) -> str:
         self._queue(40)
-        self._hand_on()  # a worker has compiled its statements long ago
+        hand_on(self.context)  # a worker has compiled its statements long ago
         self._queue(copies)
         with counted(self.context) as counts:
             began, cpu = time.monotonic(), time.process_time()
-            self._hand_on()
+            hand_on(self.context)
             took, cpu = time.monotonic() - began, time.process_time() - cpu
         row = f"Queue, {self.context.database.engine.dialect.name}: mail of {len(self.senders)} account(s)"
         add_figure(row, copies / took, "copies a second", at_least=200)
@@ -106,15 +111,22 @@ class World:
         for number in range(copies):
             people.send(SimpleNamespace(id=1 + number % len(self.senders)), ANNA, html=HTML.decode())  # type: ignore[arg-type]
 
-    def _hand_on(self) -> None:
-        pool = AccountPool(accounts_due, send_for_account)
-        while self._is_due():
-            pool(self.context)
-            pool.join()
-
-    def _is_due(self) -> bool:
-        with self.context.database.reading() as session:
-            return bool(accounts_due(session, now()))
+    def handed_on_by_two(self, copies: int) -> float:
+        """Copies a second by this process and another one together."""
+        processes = get_context("spawn")
+        ready, begin = processes.Event(), processes.Event()
+        settings = self.context.settings
+        other = processes.Process(target=_hand_on_apart, args=(settings.data_dir, settings.database_url, ready, begin))
+        other.start()
+        ready.wait()
+        self._queue(copies)
+        began = time.monotonic()
+        begin.set()
+        hand_on(self.context)
+        other.join()
+        rate = copies / (time.monotonic() - began)
+        add_figure("Queue, postgresql: mail of 8 accounts, two workers", rate, "copies a second")
+        return rate
 
     def one_of(self, megabytes: float) -> str:
         raw = mail(megabytes)
@@ -132,6 +144,28 @@ class World:
             times = max(accepting, sending) / size
             add_figure(f"Gateway: memory of a message of {size:.0f} MB", times, "times its size", at_most=4)
         return f"{size:.1f} MB | {accepting:.0f} MB, {accepting / size:.1f} times | {sending:.0f} MB, {sending / size:.1f} times"
+
+
+def hand_on(context: AppContext) -> None:
+    """Until nothing is due that nobody has in hand."""
+    pool = AccountPool(accounts_due, send_for_account)
+    while _is_due(context):
+        pool(context)
+        pool.join()
+
+
+def _is_due(context: AppContext) -> bool:
+    with context.database.reading() as session:
+        return bool(accounts_due(session, now()))
+
+
+def _hand_on_apart(folder: Path, database_url: str, ready: Event, begin: Event) -> None:
+    with opened_context(folder, database_url, MESSAGES_PER_HOUR="0") as context:
+        People(context).send(SimpleNamespace(id=1), ANNA, html=HTML.decode())  # type: ignore[arg-type]
+        hand_on(context)
+        ready.set()
+        begin.wait()
+        hand_on(context)
 
 
 def _each(counts: Counter[str], cpu: float, number: int) -> str:

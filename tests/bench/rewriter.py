@@ -33,6 +33,8 @@ HOST = "https://track.example.com"
 MESSAGES = 300
 ROUNDS = 9
 LARGE = 100 * 1024
+FEW_LINKS = 15
+"""Of a copy of 10 KB, for which the aim is."""
 _LEAVE = Leave(own_hosts=frozenset({"track.example.com"}))
 _WORDS = [
     "offer",
@@ -76,11 +78,12 @@ def _copies() -> list[str]:
     """A copy's whole making: MIME parsed, links signed and read back, pixel, hidden link, footer, to bytes."""
     lines = ["| whole copy | on the wire | processor | a second |", "|---|---:|---:|---:|"]
     with tempfile.TemporaryDirectory() as folder, opened_context(Path(folder), None) as context:
-        for links, encoding in ((15, "quoted-printable"), (15, "8bit"), (127, "quoted-printable")):
+        for links, encoding in ((FEW_LINKS, "quoted-printable"), (FEW_LINKS, "8bit"), (127, "quoted-printable")):
             make = _maker(context, links, encoding)
             seconds, size = min(_seconds(make, encoding) for _ in range(200)), len(make("").raw) / 1024
             what = f"{links} links, {encoding}"
-            add_figure(f"Whole copy: {what}", 1 / seconds, "copies a second of processor", at_least=3000)
+            aim = 3000 if links == FEW_LINKS else None
+            add_figure(f"Whole copy: {what}", 1 / seconds, "copies a second of processor", at_least=aim)
             lines.append(f"| {what} | {size:.1f} KB | {seconds * 1000:.2f} ms | {1 / seconds:,.0f} |")
     return lines
 

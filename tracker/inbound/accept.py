@@ -121,7 +121,7 @@ def _understood(
     session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, rules: OwnAddresses
 ) -> ReceivedLetter | None:
     """The letter with what it is and when it came; None for our own notice, and for what one of us answers to it."""
-    raw, parsed = fetched.read(), fetched.parsed
+    raw, parsed = fetched.understood
     mark = parsed.value(NOTICE_HEADER.lower())
     if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None

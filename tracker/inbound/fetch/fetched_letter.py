@@ -50,9 +50,11 @@ class FetchedLetter:
     """Codes for ``Letter.flags`` that only the engine knows."""
 
     @cached_property
-    def parsed(self) -> ParsedLetter:
-        """What it says; read once, and where several letters share a transaction, before it begins."""
-        return parse(self.read())
+    def understood(self) -> tuple[bytes, ParsedLetter]:
+        """All bytes that were loaded and what they say, which shares them; read once, and where several letters share a
+        transaction, before it begins."""
+        raw = self.read()
+        return raw, parse(raw)
 
     def read(self) -> bytes:
         """All bytes that were loaded."""

@@ -93,7 +93,7 @@ class LetterImporter:
         """False when they have to be taken one by one."""
         try:
             for fetched in some:
-                _ = fetched.parsed  # while nobody waits for the transaction
+                _ = fetched.understood  # while nobody waits for the transaction
             with gc_paused(), self.context.database.session_scope() as session:
                 mailbox = self.ours(session, hold=True)
                 taken = self._accepted(session, mailbox, some)
