@@ -21,8 +21,6 @@ from typing import Any
 from pixel.hits import Hit
 from pixel.spool_batch import Batch, Completion, Entry
 from pixel.spool_file import (
-    WAKE_FOLDER,
-    WRITTEN,
     SpoolError,
     SpoolReader,
     add_counts,
@@ -32,15 +30,14 @@ from pixel.spool_file import (
     is_damage,
     lengthen_wal,
     note_path,
-    notify_processes,
     open_for_writing,
     quarantine_file,
     read,
-    socket_address,
     sole_writer,
     spool_path,
     spool_paths,
 )
+from pixel.wake_folder import WAKE_FOLDER, WRITTEN, notify_processes, socket_address
 
 __all__ = [
     "ANSWER_SECONDS",

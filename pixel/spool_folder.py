@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pixel.spool import Spool, SpoolError, SpoolReader
-from pixel.spool_file import WAKE_FOLDER, note_path, socket_address, sole_writer, spool_path, spool_paths
+from pixel.spool_file import note_path, sole_writer, spool_path, spool_paths
+from pixel.wake_folder import WAKE_FOLDER, socket_address
 
 _BESIDE = ("-wal", "-shm", ".lock", ".confirmed")
 

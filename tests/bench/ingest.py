@@ -25,8 +25,9 @@ from pathlib import Path
 from sqlmodel import col, func, select
 
 from pixel.hits import Hit
-from pixel.spool_file import WRITTEN, notify_processes, open_for_writing
 from pixel.spool_file import insert as write_hits
+from pixel.spool_file import open_for_writing
+from pixel.wake_folder import WRITTEN, notify_processes
 from tests.bench.figures import add_figure
 from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send_out
 from tests.fixtures.contexts import migrate_postgresql, opened_context
