@@ -1,15 +1,16 @@
-"""From a fresh `serve` to the first tracked mail, as a newcomer goes: the checklist leads, and hardly anything has to be typed."""
+"""From a fresh `serve` to the first tracked mail, by keyboard alone: the checklist leads, and hardly anything has to be typed."""
 
 import re
 import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.journeys.test_send_and_track import html_of
 from tests.journeys.test_story import PASSWORD, Product, serving
 from tests.servers import Authority, Dovecot, SmtpSink, smtp_sink
+from tests.web.browsing import tab_to
 
 pytestmark = pytest.mark.browser
 
@@ -19,21 +20,27 @@ STANDARD = {"imap_port", "smtp_port"}
 
 
 class Newcomer:
-    """Counts what is typed and chosen."""
+    """Has a keyboard and no pointer. Counts what is typed and chosen."""
 
     def __init__(self, page: Page) -> None:
         self.page, self.typed = page, list[str]()
 
     def fill(self, name: str, words: str) -> None:
-        self.page.fill(f"[name={name}]", words)
+        tab_to(self.page, f"[name={name}]")
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.type(words)
         self.typed.append(name)
 
     def press(self, button: str) -> None:
-        self.page.get_by_role("button", name=button, exact=True).click()
+        self.follow(self.page.get_by_role("button", name=button, exact=True))
+
+    def follow(self, control: Locator) -> None:
+        tab_to(self.page, control)
+        self.page.keyboard.press("Enter")
 
     def step(self, name: str) -> None:
         """Follows the checklist of Today."""
-        self.page.locator(".first-steps").get_by_role("link", name=name).click()
+        self.follow(self.page.locator(".first-steps").get_by_role("link", name=name))
 
 
 def test_the_first_tracked_mail_takes_hardly_any_typing(
@@ -98,15 +105,15 @@ def _ask(newcomer: Newcomer, anna: Page, sink: SmtpSink) -> None:
 
 
 def _write(newcomer: Newcomer) -> None:
-    newcomer.page.get_by_role("link", name="Compose").click()
-    people = newcomer.page.locator(".compose-line:has([name=to]) input:visible").first
-    people.fill("anna@client.example")
-    people.press("Enter")
+    newcomer.follow(newcomer.page.get_by_role("link", name="Compose"))
+    newcomer.page.wait_for_url(re.compile("/compose"))
+    newcomer.page.keyboard.type("anna@client.example")  # the focus is in To
+    newcomer.page.keyboard.press("Enter")
     newcomer.typed.append("to")
     newcomer.fill("subject", "Offer")
-    newcomer.page.locator("[data-editor]").click()
+    tab_to(newcomer.page, "[data-editor]")
     newcomer.page.keyboard.type("Here it is.")
     newcomer.typed.append("body")
     expect(newcomer.page.locator("[data-plan]")).to_contain_text("anna@client.example")
-    newcomer.page.locator("[data-send]").click()
+    newcomer.page.keyboard.press("ControlOrMeta+Enter")
     newcomer.page.wait_for_url(re.compile("/mail"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from tests.servers import Pages
 from tests.web.conftest import session_token
@@ -12,6 +12,18 @@ from tracker.runtime.context import AppContext
 from tracker.web.http.sessions import COOKIE
 
 OpenAs = Callable[..., Page]
+MOST_STOPS = 200
+
+
+def tab_to(page: Page, where: str | Locator) -> None:
+    """Presses Tab until the focus is there."""
+    wanted = page.locator(where) if isinstance(where, str) else where
+    wanted.first.wait_for()
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate_all("all => all.includes(document.activeElement)"):
+            return
+    pytest.fail(f"Tab never comes to {where}")
 
 
 @pytest.fixture(name="open_as")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlmodel import select
 
-from tests.web.browsing import OpenAs, signed_in_browser
+from tests.web.browsing import MOST_STOPS, OpenAs, signed_in_browser, tab_to
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, agree, make_account, write
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
@@ -32,18 +32,8 @@ FOCUS = """() => {
     const isWithin = at.dataset.visits > 1;  // a part of a field of a day, which the browser marks itself
     return [at.outerHTML.slice(0, 120), seen || isWithin, Number(at.dataset.visits)];
 }"""
-MOST_STOPS = 200
 DATE_STEPS = 8
 """Tab passes a field of a day and time in several steps."""
-
-
-def tab_to(page: Page, selector: str) -> None:
-    """Presses Tab until the focus is there."""
-    for _ in range(MOST_STOPS):
-        page.keyboard.press("Tab")
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-    pytest.fail(f"Tab never comes to {selector}")
 
 
 def focuses(page: Page) -> list[tuple[str, bool, int]]:
