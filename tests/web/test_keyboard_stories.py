@@ -3,6 +3,8 @@
 Writing and sending, a view, the palette and Today have theirs beside their pages.
 """
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 from sqlmodel import select
@@ -12,7 +14,7 @@ from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, agree, make_account, write
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
 from tracker.consent.rules import ConsentState
-from tracker.models import Delivery, EnquiryStatus, Message, Recipient, User
+from tracker.models import Delivery, EnquiryStatus, Message, Recipient, Template, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 
@@ -168,6 +170,58 @@ def test_somebody_is_found_read_about_snoozed_and_asked(context: AppContext, ali
     with context.database.reading() as session:
         stored = session.get_one(Message, message.id)
     assert (stored.follow_up_due_at, stored.follow_up_at is not None) == (None, True)
+
+
+def test_an_administrator_adds_somebody_changes_the_policy_and_writes_a_template(
+    context: AppContext, alice: User, open_as: OpenAs
+) -> None:
+    """The settings, from one page to the next: a fold, a list of choices, radio buttons, an editor, a question before a loss."""
+    page = open_as(alice, "/settings/people")
+    tab_to(page, "details.fold > summary")
+    page.keyboard.press("Enter")
+    for name, words in (("name", "Dora"), ("email", "dora@seller.example")):
+        tab_to(page, f"[name={name}]")
+        page.keyboard.type(words)
+    tab_to(page, "[name=role]")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, page.get_by_role("button", name="Add", exact=True))
+    page.keyboard.press("Enter")
+    tab_to(page, "[data-copy]")
+    expect(page.locator("[data-link]")).to_have_value(re.compile("https?://.+#.+"))
+
+    tab_to(page, "[href='/settings/policy']")
+    page.keyboard.press("Enter")
+    tab_to(page, "[name=policy]")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "[name=reason]")
+    page.keyboard.type("Our customers asked for it.")
+    tab_to(page, page.get_by_role("button", name="Save", exact=True))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The consent policy is now")
+
+    tab_to(page, "[href='/settings/templates']")
+    page.keyboard.press("Enter")
+    tab_to(page, "[href='/settings/templates/new']")
+    page.keyboard.press("Enter")
+    tab_to(page, "[name=name]")
+    page.keyboard.type("Offer")
+    tab_to(page, ".placeholder-list button")
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Save", exact=True))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/settings/templates")
+    with context.database.reading() as session:
+        dora = session.exec(select(User).where(User.email == "dora@seller.example")).one()
+        template = session.exec(select(Template)).one()
+    assert (dora.name, dora.role, template.name) == ("Dora", "admin", "Offer")
+    assert template.html == "<div>{{name}}</div>"
+    page.goto(f"/settings/templates/{template.public_id}")
+    page.on("dialog", lambda question: question.accept())
+    tab_to(page, page.get_by_role("button", name="Remove the template"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/settings/templates")
+    with context.database.reading() as session:
+        assert session.exec(select(Template)).all() == []
 
 
 def test_the_bell_opens_reads_and_closes(context: AppContext, alice: User, open_as: OpenAs) -> None:
