@@ -20,7 +20,7 @@ from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor, in_order, read_page
 from tracker.web.inbox.rows import manages_others
-from tracker.web.messages.filter import STATES, Filter
+from tracker.web.messages.filter import ACTIVITIES, STATES, Filter
 from tracker.web.messages.rows import read_figures
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
@@ -36,6 +36,7 @@ FILTERS = st.builds(
     until=DAYS,
     q=WORDS,
     thread=WORDS,
+    activity=st.sampled_from(["", *ACTIVITIES]),
 )
 
 

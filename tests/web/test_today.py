@@ -7,14 +7,15 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import event
+from sqlmodel import select
 
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, KEN, Seen, To, Written, agree, make_account, write
-from tests.web.reading import every, text_at, words
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.engagement.warmth import degree, warmth
-from tracker.models import EnquiryStatus, Letter, MailboxState, MessageState, User
+from tracker.models import Delivery, EnquiryStatus, Letter, MailboxState, MessageState, User
 from tracker.outbound.messages import remind_due
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -22,6 +23,8 @@ from tracker.web.today.activity import read_activity
 
 __all__ = ["signed_in_browser"]
 MOST_STATEMENTS = 12
+PLACES = ".mail-row, .letter-row"
+"""The rows of any list."""
 NOW = now()
 
 
@@ -87,8 +90,78 @@ def test_each_list_holds_what_it_is_for(context: AppContext, client: httpx.Clien
         "Answer now 1": ["Nina"],
         "Showing interest 1": ["Ken Watanabe"],
         "Follow up 1": ["Anna Petit"],
-        "Went wrong 5": ["old@shop.example", "alice@sales.example", "Noé", "Anna Petit", "Anna Petit"],
+        "Not connected": ["old@shop.example", "alice@sales.example"],
+        "Went wrong 3": ["Noé", "Anna Petit", "Anna Petit"],
     }
+    each_number_leads_to_what_it_counts(client)
+
+
+def each_number_leads_to_what_it_counts(client: httpx.Client) -> None:
+    links = [*every(client.get("/today"), "a.today-count"), *every(client.get("/today"), ".activity-days a")]
+    assert links
+    for link in links:
+        address = attribute(link, "href")
+        listed = client.get(address)
+        assert listed.status_code == 200
+        place = address.partition("#")[2]
+        shown = len(every(listed, f"[aria-labelledby={place}] .mail-row" if place else PLACES))
+        assert shown == int(words(link)), address
+
+
+def test_who_is_in_no_hands_is_for_me_also_when_somebody_left(
+    context: AppContext, client: httpx.Client, alice: User, bob: User
+) -> None:
+    asked, others = receive(context, make_mailbox(context, alice), Came("asks", name="Nina"), Came("x", name="Of Bob"))
+    waits(context, asked)
+    waits(context, others, manager_id=bob.id)
+    assert lists(client) == {"Answer now 1": ["Nina"]}
+    each_number_leads_to_what_it_counts(client)
+    with context.database.session_scope() as session:
+        session.merge(User(**{**bob.model_dump(), "active": False}))
+    assert lists(client) == {"Answer now 2": ["Nina", "Of Bob"]}
+    each_number_leads_to_what_it_counts(client)
+
+
+def test_all_who_show_interest_are_listed_on_demand(context: AppContext, client: httpx.Client, alice: User) -> None:
+    write(context, alice, *(opened(f"offer {n}", To(f"o{n}@x.example", f"O {n}")) for n in range(9)))
+    assert [len(who) for who in lists(client).values()] == [7]
+    each_number_leads_to_what_it_counts(client)
+    assert attribute(only(client.get("/today?all=interest"), ".today-lists"), "data-part").endswith("&all=interest")
+    assert len(every(client.get("/today?part=rows&all=interest"), ".mail-row")) == 9
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_each_number_of_the_picture_leads_to_what_it_counts(
+    context: AppContext, client: httpx.Client, alice: User, bob: User, zone: str
+) -> None:
+    """Opened on two days, long after it was sent, answered by somebody untracked, by machines only, paused, of a colleague."""
+    day, hour = 86_400.0, timedelta(hours=1)
+    new = {"last_activity_at": now()}
+    twice = (Seen("open", "human", 60), Seen("open", "human", 120), Seen("open", "human", 3 * day))
+    late = (Seen("open", "human", 40 * day), Seen("reply", "human", 41 * day))
+    with context.database.session_scope() as session:
+        session.merge(User(**{**alice.model_dump(), "timezone": zone}))
+    write(
+        context,
+        alice,
+        Written("twice", (ANNA,), twice, ago=timedelta(days=5), columns=new),
+        Written("late", (ANNA, KEN), late, ago=timedelta(days=42), columns=new),
+        Written("machine", (ANNA,), (Seen("open", "security_scanner", 5),), ago=hour, columns=new),
+        Written("only answered", (KEN,), (Seen("reply", "human", 5),), ago=hour, columns=new),
+        Written("long ago", (KEN,), (Seen("open", "human", 5),), ago=timedelta(days=30), columns=new),
+    )
+    write(context, bob, Written("of Bob", (ANNA,), twice, columns=new))
+    (paused,) = write(context, alice, Written("paused", (KEN,), (Seen("open", "human", 60),), ago=hour, columns=new))
+    with context.database.session_scope() as session:
+        copy = session.exec(select(Delivery).where(Delivery.message_id == paused.id)).one()
+        copy.frozen = True
+        session.add(copy)
+    page = client.get("/today")
+    assert [words(link) for link in every(page, ".activity-key a")] == ["4", "2", "2"]
+    each_number_leads_to_what_it_counts(client)
+    opened_ = client.get(attribute(every(page, ".activity-key a")[1], "href"))
+    assert text_at(opened_, ".mail-sentence").startswith("Mail: opened since ")
+    assert {words(row) for row in every(opened_, ".mail-subject")} == {"twice", "late"}
 
 
 def test_whoever_waits_for_an_answer_is_not_listed_as_interested_too(
@@ -180,6 +253,9 @@ def test_the_page_asks_the_database_little_however_much_there_is(
     asked: list[str] = []
     event.listen(context.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     assert set(lists(client)) == {"Answer now 20", "Showing interest 20", "Went wrong 20"}
+    each_number_leads_to_what_it_counts(client)
+    asked.clear()
+    client.get("/today")
     assert len(asked) <= MOST_STATEMENTS, "\n".join(asked)
 
 
@@ -245,6 +321,6 @@ def test_days_are_the_readers_and_a_message_counts_once_a_day(context: AppContex
     )
     with context.database.reading() as session:
         activity = read_activity(session, alice)
-    assert [activity.total(series) for series in ("sent", "opened", "answered")] == [1, 1, 1]
+    assert activity.totals.counts() == (1, 1, 1)
     assert len(activity.days) == 14
     assert len(activity.bars()) == 3

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 from sqlmodel.sql.expression import SelectOfScalar
@@ -15,7 +15,7 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
-LISTS = ("mine", "nobodys", "waiting", "snoozed", "done")
+LISTS = ("mine", "nobodys", "waiting", "answer", "snoozed", "done")
 _WOKEN_AT_ONCE = 100
 
 
@@ -24,6 +24,8 @@ def in_list(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
     condition = _condition(name, user, moment)
     if name == "mine":
         return condition
+    if name == "answer":  # in the hands of no colleague
+        return and_(condition, or_(is_managed_by(user), and_(is_nobodys(), sees_nobodys(user))))
     return and_(sees_nobodys(user) if name == "nobodys" else is_visible(user), condition)
 
 
@@ -41,7 +43,7 @@ def _condition(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
             return and_(is_managed_by(user), _is_open(moment))
         case "nobodys":
             return and_(is_nobodys(), _is_open(moment))
-        case "waiting":
+        case "waiting" | "answer":
             return and_(col(EnquiryStatus.waiting_since).is_not(None), _is_open(moment))
         case "snoozed":
             return and_(col(EnquiryStatus.done_at).is_(None), _is_snoozed(moment))
@@ -52,7 +54,11 @@ def list_counts(session: Session, user: User) -> Mapping[str, int]:
     """How many enquiries stand in each list of this person."""
     moment = now()
     query = select(
-        *(func.count().filter(_condition(name, user, moment)).label(name) for name in LISTS if name != "done")
+        *(
+            func.count().filter(_condition(name, user, moment)).label(name)
+            for name in LISTS
+            if name not in ("answer", "done")
+        )
     ).join_from(EnquiryStatus, Letter, col(Letter.id) == col(EnquiryStatus.letter_id))
     alive = (col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None), col(EnquiryStatus.done_at).is_(None))
     return dict(session.execute(query.where(is_visible(user), *alive)).mappings().one())

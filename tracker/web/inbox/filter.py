@@ -54,6 +54,7 @@ LIST_LABELS: Mapping[str, str] = {
     "mine": N_("Mine"),
     "nobodys": N_("Nobody’s"),
     "waiting": N_("Waiting for an answer"),
+    "answer": N_("For me to answer"),
     "snoozed": N_("Snoozed"),
     "done": N_("Done"),
 }

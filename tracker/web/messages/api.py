@@ -34,7 +34,7 @@ class MessageQuery(Paged):
     state: Annotated[
         list[str],
         Field(
-            description="draft, scheduled, queued, sent, failed; opened, clicked, replied, no_reply, due, bounced, "
+            description="draft, scheduled, queued, sent, failed; opened, clicked, replied, no_reply, due, trouble, bounced, "
             "not_opened, machine_only, unmeasurable, tracked, untracked. May be repeated or divided by commas."
         ),
     ] = []
@@ -42,6 +42,9 @@ class MessageQuery(Paged):
     recipient: Annotated[str, Field(description="An address.")] = ""
     account: Annotated[str, Field(description="The id or the address of an account.")] = ""
     thread: Annotated[str, Field(description="“thread” of a message.")] = ""
+    activity: Annotated[
+        str, Field(description="opened, clicked or answered: “since” and “until” are of this, not of the sending.")
+    ] = ""
     q: Annotated[str, Field(description="Beginnings of words of the subject, the text, names and addresses.")] = ""
     since: Annotated[str, Field(description="A day in one’s own zone, or a time in RFC 3339.")] = ""
     until: Annotated[str, Field(description="The same; a day counts to its end.")] = ""

@@ -5,21 +5,25 @@ States that exclude each other widen (opened or not opened; a message is in one 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from tracker.locale import N_, _
+from tracker.locale.written_days import first_moment
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Account, Delivery, Event, Message, MessageState, Recipient, SearchKind, User
+from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, SearchKind, User
 from tracker.models.activity import IS_PREFETCH
 from tracker.models.mail import IS_UNKNOWABLE, NOT_SENT
 from tracker.models.search_query import finds
+from tracker.runtime.database import now
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
 
+TROUBLE_DAYS = 7
 OPENED, ANSWERED = ("opened", "not_opened", "machine_only", "unmeasurable"), ("replied", "no_reply")
 LIFE = ("draft", "scheduled", "queued", "sent", "failed", "cancelled")
 
@@ -31,6 +35,7 @@ STATES: Mapping[str, str] = {
     "replied": N_("Replied"),
     "no_reply": N_("No reply"),
     "due": N_("To be followed up"),
+    "trouble": N_("Went wrong, not done"),
     "bounced": N_("Bounced"),
     "machine_only": N_("Machines only"),
     "unmeasurable": N_("Cannot be known"),
@@ -52,6 +57,7 @@ _STATE_CLAUSES: Mapping[str, str] = {
     "replied": N_("answered"),
     "no_reply": N_("without a reply"),
     "due": N_("to be followed up"),
+    "trouble": N_("that went wrong in the last days and is not done"),
     "bounced": N_("come back undelivered"),
     "machine_only": N_("touched by machines only"),
     "unmeasurable": N_("whose opening cannot be known"),
@@ -62,6 +68,19 @@ _STATE_CLAUSES: Mapping[str, str] = {
     "sent": N_("sent"),
     "failed": N_("failed"),
     "cancelled": N_("cancelled"),
+}
+
+
+ACTIVITIES: Mapping[str, tuple[str, str]] = {
+    "opened": ("open", N_("Period of opening")),
+    "clicked": ("click", N_("Period of clicks")),
+    "answered": ("reply", N_("Period of replies")),
+}
+"""What the period may be of instead of the sending: the kind of event, and the chip's words."""
+_ACTIVITY_CLAUSES = {
+    "opened": N_("opened %(when)s"),
+    "clicked": N_("with a click %(when)s"),
+    "answered": N_("answered %(when)s"),
 }
 
 
@@ -77,6 +96,7 @@ class Filter(ListFilter):
         "account": N_("From: %(what)s"),
         "recipient": N_("To: %(what)s"),
         "thread": N_("One conversation"),
+        "activity": {name: label for name, (_kind, label) in ACTIVITIES.items()},
     }
     CLAUSES = {
         **list_filter.CLAUSES,
@@ -85,6 +105,7 @@ class Filter(ListFilter):
         "account": N_("sent from %(what)s"),
         "recipient": N_("to %(what)s"),
         "thread": N_("of one conversation"),
+        "activity": _ACTIVITY_CLAUSES,
     }
 
     state: tuple[str, ...] = ()
@@ -95,6 +116,8 @@ class Filter(ListFilter):
     until: date | datetime | None = None
     q: str = ""
     thread: str = ""
+    activity: str = ""
+    """One of :data:`ACTIVITIES`: ``since`` and ``until`` are then of this."""
 
     def groups(self) -> list[list[str]]:
         """The states by what excludes what: within a group one of them is enough."""
@@ -106,7 +129,11 @@ class Filter(ListFilter):
         return len(self.values()) == 1 and self.state[:1] in [(name,) for name in TABS]
 
     def sentence(self) -> str:
-        clauses = [text for name, text in self.clauses() if name != "state"]
+        clauses = [text for name, text in self.clauses() if name not in ("state", "activity")]
+        if self.activity:
+            period = [text for name, text in self.clauses() if name in ("since", "until")]
+            clauses = [text for text in clauses if text not in period]
+            clauses.append(_(_ACTIVITY_CLAUSES[self.activity], when=" ".join(period)).strip())
         states = [listed([_(_STATE_CLAUSES[state]) for state in group], "or") for group in self.groups() if group]
         clauses = states + clauses
         return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
@@ -114,13 +141,15 @@ class Filter(ListFilter):
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
         # To one recipient, and in one conversation, few were written: they are read by that, and not all of one's own in the
         # order of the list.
-        own = col(Message.user_id) + 0 if self.recipient or self.thread else col(Message.user_id)
+        is_of_few = self.recipient or self.thread or self.activity
+        own = col(Message.user_id) + 0 if is_of_few else col(Message.user_id)
         conditions = (
             finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
             if self.q
             else [own == user.id]
         )
-        conditions += [or_(*(_STATE[state] for state in group)) for group in self.groups() if group]
+        states = {**_STATE, "trouble": went_wrong()}
+        conditions += [or_(*(states[state] for state in group)) for group in self.groups() if group]
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
         if self.account:
@@ -129,7 +158,28 @@ class Filter(ListFilter):
             conditions.append(_to_recipient(self.recipient))
         if self.thread:
             conditions.append(_of_thread(self.thread, user))
+        if self.activity:
+            return [*conditions, self._happened(user)]
         return conditions + self.period(Message.listed_at, user)
+
+    def _happened(self, user: User) -> ColumnElement[bool]:
+        """Something of :attr:`activity` in the period."""
+        zone, message = ZoneInfo(user.timezone), aliased(Message)
+        happened = select(col(Event.message_id)).join(message, col(message.id) == col(Event.message_id))
+        happened = happened.outerjoin(Delivery, col(Delivery.id) == col(Event.delivery_id))
+        happened = happened.where(col(message.user_id) == user.id, *counted(ACTIVITIES[self.activity][0]))
+        if self.since is not None:
+            happened = happened.where(col(message.last_activity_at) >= first_moment(self.since, zone))
+        return col(Message.id).in_(happened.where(*self.period(Event.at, user)))
+
+
+def counted(*kinds: str) -> list[ColumnElement[bool]]:
+    """That an event, beside its delivery, is one of these kinds and is counted."""
+    return [
+        col(Event.counted).is_(True),
+        col(Event.kind).in_(kinds),
+        func.coalesce(col(Delivery.frozen), False).is_(False),
+    ]
 
 
 SENT = or_(
@@ -145,6 +195,23 @@ _REFUSED = and_(
     col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.status) == text("'rejected'"))),
 )
 """Refused for some of its recipients; refused for all of them, it has failed. (In the words of the index of refused copies.)"""
+_REJECTED = exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED)
+
+
+def went_wrong() -> ColumnElement[bool]:
+    """Failed, refused for some or come back in the last days, and nobody has dealt with it since."""
+    later = and_(col(Message.bounces) > 0, col(Message.last_activity_at) > col(Message.handled_at))
+    return and_(
+        col(Message.listed_at) >= now() - timedelta(days=TROUBLE_DAYS),
+        or_(
+            col(Message.state) == MessageState.FAILED,
+            col(Message.bounces) > 0,
+            and_(col(Message.state).in_((MessageState.SENT, MessageState.QUEUED)), _REJECTED),
+        ),
+        or_(col(Message.handled_at).is_(None), later),
+    )
+
+
 _LEFT_DRAFTS = col(Message.state).not_in([MessageState.DRAFT, MessageState.CANCELLED])
 _TRACKED = or_(col(Message.opens_tracked) > 0, col(Message.clicks_tracked) > 0)
 _UNKNOWABLE = and_(
@@ -181,7 +248,7 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
 _STATE = {**_STAGES, **_FACTS}
 TABS = ("sent", "scheduled", "draft", "failed", "due")
 """What the list is looked at by most, without any other condition."""
-EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("due",), ("bounced",))
+EXCLUSIVE = (LIFE, ("tracked", "untracked"), OPENED, ("clicked",), ANSWERED, ("due",), ("trouble",), ("bounced",))
 """Every state in its group."""
 
 

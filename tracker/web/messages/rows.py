@@ -123,7 +123,7 @@ def figures_scope(chosen: Filter, user: User) -> Filter:
     since = chosen.since
     if not since and not chosen.until:
         since = (now().astimezone(ZoneInfo(user.timezone)) - timedelta(days=FIGURE_DAYS)).date()
-    return replace(chosen, state=(), tracked="", thread="", since=since)
+    return replace(chosen, state=(), tracked="", thread="", activity="", since=since)
 
 
 def tab_counts(session: Session, user: User) -> Mapping[str, int]:

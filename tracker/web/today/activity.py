@@ -1,7 +1,7 @@
 """Fourteen days as a small picture: what was sent, opened and answered on each. Messages are counted, each once a day."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from tracker.locale.written_days import first_moment
 from tracker.models import Delivery, Event, Message, User
 from tracker.runtime.database import now
-from tracker.web.messages.filter import SENT
+from tracker.web.messages.filter import SENT, Filter, counted
 
 DAYS = 14
 HEIGHT, BAR, STEP = 44, 6, 24
@@ -26,6 +26,11 @@ class Day:
     sent: int
     opened: int
     answered: int
+
+    def list_of(self, series: str, until: date) -> str:
+        """Where the messages of one of :data:`SERIES` are listed, from this day to another."""
+        chosen = Filter(state=("sent",)) if series == "sent" else Filter(activity=series)
+        return replace(chosen, since=self.day, until=until).address()
 
     def counts(self) -> tuple[int, int, int]:
         return self.sent, self.opened, self.answered
@@ -44,6 +49,8 @@ class Bar:
 @dataclass(frozen=True)
 class DailyActivity:
     days: Sequence[Day]
+    totals: Day
+    """Of all days together: a message counts once, however many days it was opened on."""
 
     @property
     def width(self) -> int:
@@ -56,9 +63,6 @@ class DailyActivity:
     @property
     def most(self) -> int:
         return max(max(day.counts()) for day in self.days)
-
-    def total(self, series: str) -> int:
-        return sum(getattr(day, series) for day in self.days)
 
     def bars(self) -> list[Bar]:
         return [
@@ -75,12 +79,13 @@ def read_activity(session: Session, user: User) -> DailyActivity:
     today = now().astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     edges = [first_moment(day, zone) for day in [*days, today + timedelta(days=1)]]
+    periods = [*pairwise(edges), (edges[0], edges[-1])]
     mine = col(Message.user_id) == user.id
-    sent = select(*_daily(Message.listed_at, edges)).where(mine, SENT, col(Message.listed_at) >= edges[0])
+    sent = select(*_counts(Message.listed_at, periods)).where(mine, SENT, col(Message.listed_at) >= edges[0])
     events = (
         select(
-            *_daily(Event.at, edges, Event.message_id, col(Event.kind) == "open"),
-            *_daily(Event.at, edges, Event.message_id, col(Event.kind) == "reply"),
+            *_counts(Event.at, periods, Event.message_id, col(Event.kind) == "open"),
+            *_counts(Event.at, periods, Event.message_id, col(Event.kind) == "reply"),
         )
         .join(Message, col(Message.id) == col(Event.message_id))
         .outerjoin(Delivery, col(Delivery.id) == col(Event.delivery_id))
@@ -88,19 +93,21 @@ def read_activity(session: Session, user: User) -> DailyActivity:
             mine,
             col(Message.last_activity_at) >= edges[0],
             col(Event.at) >= edges[0],
-            col(Event.counted),
-            col(Event.kind).in_(("open", "reply")),
-            func.coalesce(col(Delivery.frozen), False).is_(False),
+            *counted("open", "reply"),
         )
     )
     happened = session.execute(events).one()
-    counts = (session.execute(sent).one(), happened[:DAYS], happened[DAYS:])
-    return DailyActivity([Day(day, *(int(row[place]) for row in counts)) for place, day in enumerate(days)])
+    counts = (session.execute(sent).one(), happened[: len(periods)], happened[len(periods) :])
+    rows = [Day(day, *(int(count[place]) for count in counts)) for place, day in enumerate([*days, days[0]])]
+    return DailyActivity(rows[:-1], rows[-1])
 
 
-def _daily(
-    at: datetime, edges: Sequence[datetime], what: int | None = None, *conditions: ColumnElement[bool]
+def _counts(
+    at: datetime,
+    periods: Sequence[tuple[datetime, datetime]],
+    what: int | None = None,
+    *conditions: ColumnElement[bool],
 ) -> list[ColumnElement[int]]:
-    """A count for each day: of the rows, or of the different values of ``what``."""
-    counted = func.count() if what is None else func.count(col(what).distinct())
-    return [counted.filter(col(at) >= first, col(at) < last, *conditions) for first, last in pairwise(edges)]
+    """A count for each period: of the rows, or of the different values of ``what``."""
+    number = func.count() if what is None else func.count(col(what).distinct())
+    return [number.filter(col(at) >= first, col(at) < last, *conditions) for first, last in periods]

@@ -26,15 +26,17 @@ PATH = "/today"
 
 @routes.page(PATH)
 def today(request: Request, user: User) -> Response:
-    """The page; with ``part=rows`` only what changes while one looks."""
+    """The page; with ``part=rows`` only what changes while one looks, with ``all=interest`` everybody who shows interest."""
     is_part = request.query_params.get("part") == "rows"
+    everybody = request.query_params.get("all") == "interest"
     with context_of(request).database.reading() as session:
-        shown = read_today(session, user)
+        shown = read_today(session, user, everybody)
         context = {
             "today": shown,
             "activity": None if is_part else read_activity(session, user),
             "steps": [] if is_part and not shown.is_empty else first_steps(session, user),
             "moment": now(),
+            "everybody": everybody,
         }
     return render(request, "today/_today_lists.html" if is_part else "today/today.html", context)
 

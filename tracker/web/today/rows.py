@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlmodel import Session, col
 
+from tracker.crm.access import is_nobodys
 from tracker.crm.enquiries import in_list
 from tracker.engagement.warmth import degree, warmth
 from tracker.models import (
     Account,
     Delivery,
-    DeliveryStatus,
     EnquiryStatus,
     Letter,
     Mailbox,
@@ -29,10 +29,10 @@ from tracker.models import (
 )
 from tracker.models.ownership import owned_rows
 from tracker.runtime.database import now
+from tracker.web.messages.filter import went_wrong
 
 SHOWN = 7
 INTEREST_DAYS = 7
-TROUBLE_DAYS = 7
 _LOOKED_AT = 300
 """So many copies with the newest activity are looked at for interest."""
 _FINE = (MailboxState.ACTIVE, MailboxState.CHECKING, MailboxState.PAUSED)
@@ -48,8 +48,8 @@ class Few(Generic[Item]):
     count: int = 0
 
     @classmethod
-    def first(cls, items: Sequence[Item], count: int | None = None) -> "Few[Item]":
-        return cls(items[:SHOWN], len(items) if count is None else count)
+    def first(cls, items: Sequence[Item], most: int) -> "Few[Item]":
+        return cls(items[:most], len(items))
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,17 @@ class Today:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.answer.count or self.interest.count or self.due.count or self.troubles)
-
-    @property
-    def troubles(self) -> int:
-        return self.trouble.count + len(self.mailboxes) + len(self.accounts)
+        lists = (self.answer, self.interest, self.due, self.trouble)
+        return not (any(few.count for few in lists) or self.mailboxes or self.accounts)
 
 
-def read_today(session: Session, user: User) -> Today:
+def read_today(session: Session, user: User, everybody: bool = False) -> Today:
+    """``everybody``: of those who show interest all, not only the first."""
     answer = waiting(session, user)
+    first = [row.letter.sender for row in answer.rows]
     return Today(
         answer,
-        interested(session, user, without=[row.letter.sender for row in answer.rows]),
+        interested(session, user, without=first, most=_LOOKED_AT if everybody else SHOWN),
         due(session, user),
         trouble(session, user),
         session.exec(owned_rows(Mailbox, user).where(col(Mailbox.state).not_in(_FINE))).all(),
@@ -124,25 +123,19 @@ def read_today(session: Session, user: User) -> Today:
 
 def waiting(session: Session, user: User) -> Few[WaitingEnquiry]:
     """Enquiries that wait for an answer, those of the reader first, the oldest first: they have waited longest."""
-    nobodys = col(EnquiryStatus.manager_id).is_(None) & (col(EnquiryStatus.user_id) != user.id)
-    alive = (col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None))
+    nobodys = is_nobodys() & (col(EnquiryStatus.user_id) != user.id)
+    alive = (col(Letter.counted), col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None))
     query = (
         select(Letter, EnquiryStatus, nobodys, func.count().over())
         .join(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id))
-        .where(in_list("waiting", user, now()), _is_for(user), *alive)
+        .where(in_list("answer", user, now()), *alive)
         .order_by(nobodys, col(EnquiryStatus.waiting_since))
     )
     rows = session.execute(query.limit(SHOWN)).all()
     return Few([WaitingEnquiry(row[0], row[1], bool(row[2])) for row in rows], rows[0][3] if rows else 0)
 
 
-def _is_for(user: User) -> ColumnElement[bool]:
-    """Not in the hands of a colleague."""
-    manager = col(EnquiryStatus.manager_id)
-    return or_(manager.is_(None), manager == user.id)
-
-
-def interested(session: Session, user: User, without: Iterable[str] = ()) -> Few[Interested]:
+def interested(session: Session, user: User, without: Iterable[str] = (), most: int = SHOWN) -> Few[Interested]:
     """People by the warmth of what they did in the last days, that was not settled since."""
     moment = now()
     last = func.coalesce(col(Delivery.last_clicked_at), col(Delivery.last_opened_at))
@@ -171,7 +164,7 @@ def interested(session: Session, user: User, without: Iterable[str] = ()) -> Few
     answered_first = set(without)
     warm = [person for person in people.values() if person.address.lower() not in answered_first]
     warm.sort(key=lambda person: (person.points(moment), person.last), reverse=True)
-    return Few.first(warm)
+    return Few.first(warm, most)
 
 
 def _add(
@@ -195,22 +188,8 @@ def due(session: Session, user: User) -> Few[Message]:
 
 
 def trouble(session: Session, user: User) -> Few[Trouble]:
-    """Messages of the last days that failed, were refused for some or came back, and that nobody has dealt with since."""
-    refused = exists().where(
-        col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED
-    )
-    went_wrong = or_(
-        col(Message.state) == MessageState.FAILED,
-        col(Message.bounces) > 0,
-        and_(col(Message.state).in_((MessageState.SENT, MessageState.QUEUED)), refused),
-    )
-    later = and_(col(Message.bounces) > 0, col(Message.last_activity_at) > col(Message.handled_at))
-    query = select(Message, func.count().over()).where(
-        col(Message.user_id) == user.id,
-        col(Message.listed_at) >= now() - timedelta(days=TROUBLE_DAYS),
-        went_wrong,
-        or_(col(Message.handled_at).is_(None), later),
-    )
+    """Messages that went wrong lately, and that nobody has dealt with since."""
+    query = select(Message, func.count().over()).where(col(Message.user_id) == user.id, went_wrong())
     few = _few_messages(session, query.order_by(col(Message.listed_at).desc()))
     return Few([Trouble(message, _kind(message)) for message in few.rows], few.count)
 
