@@ -41,7 +41,6 @@ from tracker.mail.account_servers import WaitingSender
 from tracker.mail.recipient_mx import look_up_due
 from tracker.models import (
     ConsentEntry,
-    Delivery,
     DomainProfile,
     EnquiryStatus,
     Event,
@@ -62,6 +61,7 @@ from tracker.outbound.host_health import HostCheck
 from tracker.outbound.messages import remind_due
 from tracker.outbound.push_queue import push_to_browser, subscriptions_due
 from tracker.outbound.queue import accounts_due, send_for_account
+from tracker.outbound.queue import next_due as copies_due
 from tracker.outbound.sent_answers import accounts_to_look_at, look_for_answers, next_sent_folder
 from tracker.outbound.sent_copy import WANTED, accounts_with_copies, file_for_account
 from tracker.outbound.webhook_queue import deliver_to_endpoint, endpoints_due
@@ -137,12 +137,12 @@ def _tasks_of_hits(context: AppContext) -> list[Task]:
 
 def _tasks_of_sending() -> list[Task]:
     sending, filing = AccountPool(accounts_due, send_for_account), AccountPool(accounts_with_copies, file_for_account)
-    host_check, copies_due = HostCheck(), _first(Message.sent_copy_at, WANTED)
+    host_check, filing_due = HostCheck(), _first(Message.sent_copy_at, WANTED)
     return [
-        Task("send", sending, watches=("delivery",), due=_first(Delivery.next_try_at), end=sending.end),
+        Task("send", sending, watches=("delivery", "account"), due=copies_due, end=sending.end),
         Task("tracking host", host_check, 60.0, due=host_check.due),
         Task("mail exchangers", look_up_due, watches=("domain_profile",), due=_first(DomainProfile.due_at)),
-        Task("sent copies", filing, watches=("message",), due=copies_due, end=filing.end),
+        Task("sent copies", filing, watches=("message",), due=filing_due, end=filing.end),
         Task("reminders", remind_due, watches=("message",), due=_first(Message.follow_up_at)),
     ]
 

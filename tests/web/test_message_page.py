@@ -11,10 +11,12 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, queued, write
 from tests.web.reading import attribute, every, only, text_at, words
-from tracker.models import Delivery, Event, Message, MessageState, Notification, TrackedLink, User, Verdict
+from tracker.models import Account, Delivery, Event, Message, MessageState, Notification, TrackedLink, User, Verdict
 from tracker.models.counting.counters import recount
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
+from tracker.runtime.localized_text import LocalizedText
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -114,6 +116,28 @@ def test_recipients_with_policy_and_the_servers_words(context: AppContext, clien
     offer = text_at(client.get(f"/mail/{the_offer(context, alice).public_id}"), ".message-people")
     assert "Luc Moreau" in offer
     assert "not tracked: was never asked" in offer
+
+
+def test_a_copy_of_a_paused_account_says_until_when_it_waits_and_why(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    message = queued(context, alice)
+    why = LocalizedText("At most %(count)s messages a minute leave from this address.", count=30)
+
+    def shown(**facts: Any) -> str:
+        with context.database.session_scope() as session:
+            account = session.get_one(Account, message.account_id)
+            session.add(account.sqlmodel_update({"pause_reason": why, **facts}))
+        return text_at(client.get(f"/mail/{message.public_id}"), ".message-people")
+
+    waiting = shown(paused_until=now() + timedelta(minutes=1))
+    assert "Waits until" in waiting
+    assert "At most 30 messages a minute leave from this address." in waiting
+    assert "Waits until" not in shown(paused_until=now() - timedelta(minutes=1)), "the pause is over"
+    later = queued(context, alice, send_at=now() + timedelta(days=1))
+    shown(paused_until=now() + timedelta(minutes=1))
+    page = text_at(client.get(f"/mail/{later.public_id}"), ".message-people")
+    assert "Waits until" not in page, "it leaves later in any case"
 
 
 def test_a_copy_that_came_back_says_so_beside_its_recipient(

@@ -54,6 +54,9 @@ class Account(PublicRow, table=True):
     per_minute: int | None = None
     per_day: int | None = None
     """How many copies may leave; None is what the service takes, 0 no limit."""
+    paused_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    pause_reason: str | None = Field(default=None, sa_type=LocalizedTextColumn)
+    """Since one of these limits is spent no copy of it is due until then, whatever its own time."""
     confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     state: str = Field(default="unchecked", max_length=16)
     state_detail: str = Field(default="", sa_type=LocalizedTextColumn)
@@ -166,6 +169,9 @@ class Message(PublicRow, table=True):
     sent_copy_detail: str = Field(default="", sa_type=LocalizedTextColumn)
     sent_copy_tries: int = 0
     sent_copy_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    html_bytes_before: int | None = None
+    html_bytes_after: int | None = None
+    """Of HTML that is long as sent: as written, and as sent."""
 
 
 class MessageBody(Row, table=True):
@@ -177,8 +183,6 @@ class MessageBody(Row, table=True):
     raw: bytes | None = Field(default=None, sa_type=LargeBinary)
     recipients: str = ""
     """A draft's To, Cc and Bcc as typed (JSON)."""
-    html_bytes_before: int | None = None
-    html_bytes_after: int | None = None
 
 
 class Attachment(PublicRow, table=True):

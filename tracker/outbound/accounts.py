@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_
+from sqlalchemy import exists, or_
 from sqlmodel import Session, col, func, select, update
 
 from tracker.mail.account_servers import set_secret, shares_secret
@@ -56,15 +56,12 @@ def change_account(context: AppContext, session: Session, account: Account, chan
 def retry_now(session: Session, account: Account) -> None:
     """After the account was mended: what waits for it, copies for Sent too, is due at once. What has its time later keeps it."""
     moment = now()
-    due = select(Message.id).where(Message.account_id == account.id, col(Message.send_at) <= moment)
-    waits = col(Delivery.status).in_((DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)) & col(
-        Delivery.next_try_at
-    ).is_not(None)
-    session.exec(
-        update(Delivery)
-        .where(col(Delivery.account_id) == account.id, waits, col(Delivery.message_id).in_(due))
-        .values(next_try_at=moment)
-    )
+    account.paused_until = account.pause_reason = None
+    session.add(account)
+    scheduled = exists().where(col(Message.id) == col(Delivery.message_id), col(Message.send_at) > moment)
+    put_off = (col(Delivery.account_id) == account.id) & (col(Delivery.next_try_at) > moment)
+    waits = col(Delivery.status).in_((DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED))
+    session.exec(update(Delivery).where(put_off, waits, ~scheduled).values(next_try_at=moment))
     wanted = (col(Message.account_id) == account.id) & (col(Message.sent_copy) == "wanted")
     session.exec(update(Message).where(wanted).values(sent_copy_at=moment))
 

@@ -17,11 +17,11 @@ from sqlmodel import Session, col, select
 from tracker.consent.preferences import preference
 from tracker.models import Account, Delivery, Message, MessageBody, Recipient, TrackedLink
 from tracker.outbound.consent_request import personal_copy
-from tracker.outbound.copies import Copy, ScannedMessage, make_copy, scan_message
+from tracker.outbound.copies import LONG_HTML, Copy, ScannedMessage, make_copy, scan_message
 from tracker.outbound.footer_text import footer_for
 from tracker.outbound.mime_patch import Untouched
 from tracker.outbound.policy import recheck_consent
-from tracker.outbound.send_quota import HANDED_OVER, WAITING, defer, hold_quota, send_quota
+from tracker.outbound.send_quota import HANDED_OVER, WAITING, hold_quota, pause, send_quota
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, is_free, is_held_by
@@ -55,7 +55,7 @@ _SMALL = (
 _LINKS = columns(*(col(getattr(TrackedLink, name)) for name in ("message_id", "position", "url", "tracked")))
 _LINKS = _LINKS.where(col(TrackedLink.message_id).in_(bindparam("messages", expanding=True)), col(TrackedLink.tracked))
 _IS_OURS = columns(is_held_by(HANDED_OVER))
-_SIZES = update(MessageBody.__table__).where(col(MessageBody.message_id) == bindparam("of_message"))  # type: ignore[attr-defined]
+_SIZES = update(Message.__table__).where(col(Message.id) == bindparam("of_message"))  # type: ignore[attr-defined]
 _SIZES = _SIZES.values(html_bytes_before=bindparam("before"), html_bytes_after=bindparam("after"))
 
 
@@ -122,10 +122,10 @@ class ClaimedCopies:
         moment, account = now(), self._account
         if account is None:
             return _claim_due(self._context, session, is_due_of(None, moment), most)
-        hold_quota(session, account)
+        account = hold_quota(session, account)
         quota = send_quota(session, account, moment)
         if quota.wait:
-            defer(session, account, moment, quota)
+            pause(session, account, moment, quota)
             return []
         return _claim_due(self._context, session, is_due_of(account.id, moment), min(most, quota.copies))
 
@@ -233,11 +233,11 @@ def note_left_out(session: Session, copies: Sequence[tuple[Delivery, Copy]]) -> 
 
 
 def note_sizes(session: Session, copies: Sequence[tuple[int, Copy | None]]) -> None:
-    """Writes down how large the HTML of copies was that were handed over, by the number of their message."""
+    """Writes down how large the HTML of copies was that were handed over, by the number of their message, where it is long."""
     sizes = {
         message_id: {"before": copy.html_bytes_before, "after": copy.html_bytes_after}
         for message_id, copy in copies
-        if copy is not None and copy.html_bytes_before is not None
+        if copy is not None and copy.html_bytes_after > LONG_HTML
     }
     if sizes:
         rows = [{"of_message": message_id, **sizes[message_id]} for message_id in sorted(sizes)]

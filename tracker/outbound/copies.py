@@ -29,6 +29,10 @@ class PlannedLink(Protocol):
     tracked: bool
 
 
+LONG_HTML = GMAIL_CLIPS_AT // 2
+"""Bytes beyond which people are told how long their HTML became."""
+
+
 @dataclass(frozen=True)
 class Copy:
     """The bytes for one recipient. ``problem`` is the rule by which tracking had to be left out, if it had."""
@@ -37,8 +41,9 @@ class Copy:
     problem: str | None = None
     no_place_for_pixel: bool = False
     """The document has no place where an image would be shown, a frameset for one: opens cannot be measured."""
-    html_bytes_before: int | None = None
-    html_bytes_after: int | None = None
+    html_bytes_before: int = 0
+    """Of its HTML as written, and as it goes out."""
+    html_bytes_after: int = 0
 
     @property
     def is_as_planned(self) -> bool:

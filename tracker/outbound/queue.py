@@ -23,7 +23,9 @@ from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_wa
 from tracker.outbound.accounts import TROUBLED
 from tracker.outbound.claimed_copies import ClaimedCopies, ClaimedCopy, Composer, is_due_of, is_waiting
 from tracker.outbound.outcomes import HandedOver, account_works, defer_account, note
+from tracker.outbound.send_quota import is_sending
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
 from tracker.runtime.deadline import Deadline, Shutdown
 from tracker.runtime.localized_text import LocalizedText
 
@@ -36,7 +38,7 @@ def send_due(context: AppContext) -> int:
 
 
 def accounts_due(session: Session, moment: datetime) -> list[WaitingAccount]:
-    """The accounts that have a copy due. Each is looked at, not its copies, of which there may be very many."""
+    """The accounts that have a copy due and are not paused. Each is looked at, not its copies, of which there may be very many."""
     earliest = session.exec(select(func.min(Delivery.next_try_at)).where(col(Delivery.next_try_at).is_not(None))).one()
     if earliest is None or earliest > moment:
         return []
@@ -44,11 +46,24 @@ def accounts_due(session: Session, moment: datetime) -> list[WaitingAccount]:
     orphan = session.exec(select(Delivery.next_try_at).where(due).order_by(col(Delivery.next_try_at)).limit(1)).first()
     waiting = [WaitingAccount(None, 0, "", False, orphan)] if orphan is not None else []
     facts = (col(Account.id), col(Account.user_id), col(Account.smtp_host), col(Account.state), _first_due(moment))
-    accounts = columns(*facts)
+    accounts = columns(*facts).where(is_sending(moment))
     for id_, user_id, host, state, since in session.connection().execute(accounts):
         if since is not None and since <= moment:
             waiting.append(WaitingAccount(id_, user_id, host, state in TROUBLED, since))
     return waiting
+
+
+def next_due(session: Session) -> datetime | None:
+    """When there will be a copy to hand over, as far as is known now: of a paused account not before its pause ends."""
+    moment = now()
+    waiting = col(Delivery.next_try_at).is_not(None)
+    earliest = session.exec(select(func.min(Delivery.next_try_at)).where(waiting)).one()
+    if earliest is None or earliest > moment:
+        return earliest
+    orphan = select(func.min(Delivery.next_try_at)).where(col(Delivery.account_id).is_(None), waiting)
+    accounts = columns(col(Account.paused_until), _first_due(moment))
+    times = [max(first, until or first) for until, first in session.connection().execute(accounts) if first is not None]
+    return min([at for at in (session.exec(orphan).one(),) if at is not None] + times, default=None)
 
 
 def send_for_account(context: AppContext, account_id: int | None, shutdown: Shutdown) -> int:

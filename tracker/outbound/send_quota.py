@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, select, update
 
 from tracker.models import Account, Delivery, DeliveryStatus
@@ -39,10 +39,12 @@ def limits_of(account: Account) -> tuple[int, int]:
     return minute or 0, day or 0
 
 
-def hold_quota(session: Session, account: Account) -> None:
-    """Until the transaction ends no other worker takes a place of a limited account. To be called before anything is written."""
-    if any(limits_of(account)):
-        session.get_one(Account, account.id, with_for_update=True)
+def hold_quota(session: Session, account: Account) -> Account:
+    """The account with its limits as they are now. Until the transaction ends no other worker takes a place of a limited one.
+
+    To be called before anything is written.
+    """
+    return session.get_one(Account, account.id, with_for_update=True) if any(limits_of(account)) else account
 
 
 def send_quota(session: Session, account: Account, moment: datetime) -> SendQuota:
@@ -51,8 +53,8 @@ def send_quota(session: Session, account: Account, moment: datetime) -> SendQuot
     if not minute and not day:
         return SendQuota()
     assert account.id is not None
-    minute_text = LocalizedText("Waiting: at most %(count)s messages a minute leave from this address.", count=minute)
-    day_text = LocalizedText("Waiting: at most %(count)s messages a day leave from this address.", count=day)
+    minute_text = LocalizedText("At most %(count)s messages a minute leave from this address.", count=minute)
+    day_text = LocalizedText("At most %(count)s messages a day leave from this address.", count=day)
     under_way = _under_way(session, account.id)
     quotas = [
         _quota_within(session, account.id, moment, limit - under_way, span, text)
@@ -83,8 +85,20 @@ def _quota_within(
     return SendQuota(max(LEAST_WAIT, oldest + span - moment) if oldest else LEAST_WAIT, reason, 0)
 
 
-def defer(session: Session, account: Account, moment: datetime, quota: SendQuota) -> None:
-    """What is due of this account waits, in its order, and says why."""
-    due = (col(Delivery.account_id) == account.id) & (col(Delivery.next_try_at) <= moment)
-    waits = update(Delivery).where(due, col(Delivery.status).in_(WAITING))
-    session.exec(waits.values(next_try_at=moment + quota.wait, reply=quota.reason))
+def pause(session: Session, account: Account, moment: datetime, quota: SendQuota) -> None:
+    """Nothing of this account is due for a while. Its copies, of which there may be very many, stay as they are."""
+    paused = update(Account).where(col(Account.id) == account.id)
+    session.exec(paused.values(paused_until=moment + quota.wait, pause_reason=quota.reason))
+
+
+def is_sending(moment: datetime) -> ColumnElement[bool]:
+    """The condition for accounts that are not paused."""
+    return func.coalesce(col(Account.paused_until), moment) <= moment
+
+
+def waits_until(account: Account | None, delivery: Delivery, moment: datetime) -> datetime | None:
+    """When the pause ends for which a copy waits; None where it waits for nothing, or for something else."""
+    until = account.paused_until if account is not None else None
+    if until is None or until <= moment or delivery.status not in WAITING or delivery.next_try_at is None:
+        return None
+    return until if delivery.next_try_at <= until else None

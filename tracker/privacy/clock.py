@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, exists, literal_column
 from sqlmodel import col, select
 
 from tracker.models import (
+    Account,
     Delivery,
     DeliveryStatus,
     DomainProfile,
@@ -37,6 +38,8 @@ SKEW = timedelta(minutes=5)
 _LONGEST = timedelta(hours=12)
 """No try is put off for longer, but for what people or a day's limit put off themselves."""
 _DAY = timedelta(hours=25)
+_LONGEST_PAUSE = timedelta(days=1)
+"""Of an account; one that is cleared a little early is made again."""
 _WANTS_COPY = col(Message.sent_copy) == literal_column("'wanted'")
 """As its index says it: a value that is bound would not be seen by the planner."""
 
@@ -68,6 +71,7 @@ def _due(moment: datetime) -> list[Expiry]:
         _pulled(DomainProfile, "due_at", ahead, moment),
         _pulled(QuarantinedHit, "try_at", ahead, moment),
         _pulled(Job, "due_at", moment + _DAY, moment),
+        Expiry(Account, col(Account.paused_until) > moment + _LONGEST_PAUSE, {"paused_until": None}),
         Expiry(Delivery, tried & (col(Delivery.next_try_at) > ahead), {"next_try_at": moment}),
         Expiry(Delivery, at_once, {"next_try_at": moment}),
         _pulled(Message, "sent_copy_at", ahead, moment, _WANTS_COPY),

@@ -66,11 +66,9 @@ DATA: Mapping[str, Columns] = {
         words="subject snippet in_reply_to thread note sent_copy_detail",
         staff="user_id account_id from_address from_name muted follow_up_at follow_up_due_at handled_at",
         plain="id template_id public_id message_id state track_opens track_links personal_link created_at send_at sent_at "
-        "listed_at has_attachments sent_copy sent_copy_tries sent_copy_at",
+        "listed_at has_attachments sent_copy sent_copy_tries sent_copy_at html_bytes_before html_bytes_after",
     ),
-    "message_body": _columns(
-        person="recipients", words="html text raw", plain="message_id html_bytes_before html_bytes_after"
-    ),
+    "message_body": _columns(person="recipients", words="html text raw", plain="message_id"),
     "attachment": _columns(words="filename content", plain="id public_id message_id cid content_type size"),
     "delivery": _columns(
         person="address name mx_family",
@@ -248,7 +246,7 @@ DATA: Mapping[str, Columns] = {
         plain="id measure_opens measure_clicks public_id "
         "preset smtp_host smtp_port smtp_security smtp_secret imap_host imap_port imap_security imap_secret "
         "oauth_grant_id sent_folder files_own_copy replaces_copy "
-        "per_minute per_day confirmed_at state state_detail checked_at created_at removed_at "
+        "per_minute per_day paused_until pause_reason confirmed_at state state_detail checked_at created_at removed_at "
         "sent_read_at sent_uidvalidity sent_uid",
     ),
     "credential": _columns(

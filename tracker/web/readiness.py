@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from pixel.spool import SpoolError, SpoolReader, spool_paths
 from tracker.models import Delivery, Mailbox
-from tracker.outbound.send_quota import HANDED_OVER
+from tracker.outbound.queue import accounts_due
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import is_free
@@ -99,10 +99,7 @@ def _quiet(context: AppContext, look: Callable[[Session], str]) -> str:
 def _sending(session: Session) -> str:
     """A copy waits for long that was due, and meanwhile none was taken by any server."""
     moment = now()
-    overdue = select(Delivery.id).where(
-        col(Delivery.next_try_at) < moment - STANDS_STILL, is_free(HANDED_OVER, col(Delivery.id), moment)
-    )
-    if session.exec(overdue.limit(1)).first() is None:
+    if not accounts_due(session, moment - STANDS_STILL):
         return ""
     taken = select(func.max(Delivery.accepted_at)).where(col(Delivery.accepted_at) > moment - STANDS_STILL)
     return "" if session.exec(taken).one() else "stands still: copies that were due wait for a quarter of an hour"

@@ -55,6 +55,9 @@ class AccountResponse(ResponseModel):
     replaces_copy: bool
     per_minute: int | None
     per_day: int | None
+    paused_until: datetime | None
+    """While one of these limits is spent nothing leaves until then."""
+    pause_reason: str | None
     measure_opens: bool
     measure_clicks: bool
     """Whether mail from this account may be measured at all, whatever its messages ask for."""

@@ -38,7 +38,9 @@ from tracker.notifications import notify
 from tracker.outbound.cancel import cancel
 from tracker.outbound.message_links import strip_own_tracking
 from tracker.outbound.messages import mute, remind, stop_tracking
+from tracker.outbound.send_quota import waits_until
 from tracker.privacy.views import note_copies_view
+from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
 from tracker.web.http.download import download
@@ -99,6 +101,9 @@ class MessageView:
         return self.message.state in (MessageState.QUEUED, MessageState.SCHEDULED) and all(
             d.tries == 0 for d in self.deliveries
         )
+
+    def waits_until(self, delivery: Delivery) -> datetime | None:
+        return waits_until(self.account, delivery, now())
 
     @property
     def is_tracked(self) -> bool:
