@@ -307,3 +307,13 @@ def test_a_further_connection_leaves_the_locks_of_the_process_alone(tmp_path: Pa
             subprocess.run([sys.executable, "-c", other], check=True)
             assert path.with_name("inkling.sqlite3-wal").exists()
     database.close()
+
+
+def test_postgresql_starts_neither_processes_nor_a_compiler_for_a_statement(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    environ = {"INKLING_DATA_DIR": str(tmp_path), "INKLING_DATABASE_URL": postgresql_url}
+    with opened(environ) as database, database.engine.connect() as connection:
+        connection.rollback()  # what a connection is told once stays
+        names = ("jit", "max_parallel_workers_per_gather")
+        assert [connection.execute(text(f"SHOW {name}")).scalar() for name in names] == ["off", "0"]

@@ -35,7 +35,6 @@ OPTIONS = {
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
-    "jit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "64MB",

@@ -24,6 +24,7 @@ def new_engine(url: str) -> Engine:
     """On SQLite a transaction without the option ``inkling_reads`` begins by taking its turn to write."""
     if not url.startswith("sqlite"):
         engine = create_engine(url, pool_size=10, max_overflow=10, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_postgresql)
         event.listen(engine, "do_execute", _execute_in_binary)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", partial(_check_alive, engine))
@@ -33,6 +34,13 @@ def new_engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    """Our statements take a few milliseconds: to start further processes of the server or a compiler for them takes longer."""
+    connection.autocommit = True
+    connection.execute("SET max_parallel_workers_per_gather = 0; SET jit = off")
+    connection.autocommit = False
 
 
 def _execute_in_binary(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
