@@ -51,6 +51,33 @@ class _Imap(imaplib.IMAP4):
         self._open_brackets, self._after_literal = 0, False
         super().__init__(server.host, server.port, timeout)
 
+    @property  # type: ignore[override]
+    def tagpre(self) -> bytes:
+        """What tags begin with: always the same, or every connection would compile its regular expression anew."""
+        return b"INK"
+
+    @tagpre.setter
+    def tagpre(self, _random: bytes) -> None:
+        pass
+
+    def _get_capabilities(self) -> None:
+        """What the greeting says of them need not be asked for (RFC 9051 section 7.1)."""
+        (*_, said) = self.untagged_responses.pop("CAPABILITY", [b""])
+        self.capabilities = tuple(said.decode("ascii", "replace").upper().split()) if isinstance(said, bytes) else ()
+        if "IMAP4REV1" not in self.capabilities:
+            super()._get_capabilities()  # type: ignore[misc]
+
+    # imaplib makes text of every line and match for a log that nobody reads.
+    def _get_line(self) -> bytes:
+        line = self.readline()
+        if not line.endswith(b"\r\n"):
+            raise self.abort(f"socket error: {'unterminated line' if line else 'EOF'}: {line!r}")
+        return line[:-2]
+
+    def _match(self, pattern: re.Pattern[bytes], line: bytes) -> bool:
+        self.mo = pattern.match(line)
+        return self.mo is not None
+
     def _new_tag(self) -> bytes:
         self._lines = self._line_bytes = self._literal_bytes = 0
         return super()._new_tag()  # type: ignore[misc, no-any-return]
@@ -63,7 +90,7 @@ class _Imap(imaplib.IMAP4):
         else:
             while line and not line.strip():
                 line = self._line()
-            line, self._open_brackets = _in_form(line, _octets(self.tagpre)), 0
+            line, self._open_brackets = _in_form(line, self.tagpre), 0
         self._after_literal = False
         self._open_brackets += _brackets(line)
         # imaplib knows {n} alone; RFC 3516 has ~{n}, and some servers answer with the client's {n+}.
@@ -122,6 +149,7 @@ class _ImapClient(IMAPClient):  # type: ignore[misc]
         self._seconds = timeout
         self._deadline = deadline
         super().__init__(server.host, server.port, ssl=server.security == "tls", ssl_context=context, timeout=timeout)
+        self._imap.debug = 0
 
     def _create_IMAP4(self) -> imaplib.IMAP4:
         return _Imap(self._checked, self._about, self.ssl_context, self._seconds, self._deadline)

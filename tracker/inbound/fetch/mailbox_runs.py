@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from tracker.inbound.fetch.letter_importer import StoreLetters
-from tracker.inbound.fetch.schedule import Claim, claim_due
+from tracker.inbound.fetch.schedule import Claim, claim_due, claim_many_due
 from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Shutdown
@@ -36,20 +36,15 @@ class MailboxRuns:
             _clear_loading(context)
             self._begun = True
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        while len(self._threads) < self._at_once and not self._shutdown.is_requested:
+        while (places := self._at_once - len(self._threads)) > 0 and not self._shutdown.is_requested:
             resting = self._resting()
-            claim = claim_due(context, resting)
-            if claim is None:
+            claims = claim_many_due(context, places, resting)
+            if not claims:
                 if not resting:
                     return 0
                 time.sleep(min(resting.values()))  # a mailbox of such a host may wait
-                continue
-            self._last_login[claim.host] = time.monotonic()
-            thread = threading.Thread(
-                target=self._run, args=(context, claim), name=f"mailbox {claim.mailbox_id}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+            for claim in claims:
+                self._start(context, claim)
         return 0
 
     @property
@@ -71,6 +66,14 @@ class MailboxRuns:
         if self.busy:
             self._shutdown.cut()
             self.join(seconds / 2)
+
+    def _start(self, context: AppContext, claim: Claim) -> None:
+        self._last_login[claim.host] = time.monotonic()
+        thread = threading.Thread(
+            target=self._run, args=(context, claim), name=f"mailbox {claim.mailbox_id}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
 
     def _resting(self) -> dict[str, float]:
         """Hosts at which we have just signed in, with the seconds that they are still left alone."""

@@ -3,9 +3,9 @@
 import random
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam
 from sqlmodel import Session, col, select, update
@@ -19,7 +19,6 @@ from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import HeldLease, held_subjects
 from tracker.runtime.lease import is_free as lease_is_free
-from tracker.runtime.lease import is_held as lease_is_held
 
 EVERY = timedelta(minutes=10)
 JITTER = 30.0
@@ -53,27 +52,33 @@ class Claim:
 
 
 def claim_due(context: AppContext, resting: Collection[str] = ()) -> Claim | None:
-    """The next mailbox that is due and free, held by a lease; None when there is none. Writes nothing in vain. None of ``resting``
-    hosts."""
+    """The next mailbox that is due and free: see :func:`claim_many_due`."""
+    return next(iter(claim_many_due(context, 1, resting)), None)
+
+
+def claim_many_due(context: AppContext, most: int, resting: Collection[str] = ()) -> list[Claim]:
+    """The next mailboxes that are due and free, at most one of a host, each held by a lease; none of ``resting`` hosts. Writes
+    nothing in vain."""
     with context.database.reading() as session:
-        following = _next_due(session, now(), resting)
-    if following is None:
-        return None
+        following = _next_due(session, now(), most, resting)
+    if not following:
+        return []
     with context.database.session_scope() as session:
-        lease = context.leases.claim(session, LEASE, following.id)
-        if lease is None:
-            return None
-        started = session.connection().execute(_START, {"number": following.id, "moment": now()}).first()
-        if started is None:
-            context.leases.release(session, lease)  # another worker has just read it
-            return None
-        return Claim(following.id, lease, following.host, started.due_at, started.state == MailboxState.CHECKING)
+        leases = {int(lease.subject): lease for lease in context.leases.claim_many(session, LEASE, following)}
+        started = session.connection().execute(_START, {"numbers": list(leases), "moment": now()}).all()
+        due = {row.id: row for row in started}
+        # the others were just read by another worker
+        context.leases.release_many(session, [lease for number, lease in leases.items() if number not in due])
+        return [
+            Claim(number, leases[number], following[number], row.due_at, row.state == MailboxState.CHECKING)
+            for number, row in ((number, due[number]) for number in following if number in due)
+        ]
 
 
 def others_wait(context: AppContext) -> bool:
     """Whether a mailbox that could be read now is due."""
     with context.database.reading() as session:
-        return _next_due(session, now()) is not None
+        return bool(_next_due(session, now(), 1))
 
 
 def is_free(moment: datetime) -> ColumnElement[bool]:
@@ -86,20 +91,20 @@ _ANY = 2**31 - 1
 _RUNNING = (
     select(Credential.host, Mailbox.user_id, Mailbox.failures)
     .join(Mailbox, col(Credential.id) == col(Mailbox.credential_id))
-    .where(lease_is_held(LEASE, col(Mailbox.id), bindparam("moment")))
+    .where(col(Mailbox.id).in_(bindparam("numbers", expanding=True)))
 )
 _START = (
     update(MAILBOX)
     .where(
-        MAILBOX.c.id == bindparam("number"),
+        MAILBOX.c.id.in_(bindparam("numbers", expanding=True)),
         MAILBOX.c.due_at <= bindparam("moment"),
         MAILBOX.c.removed_at.is_(None),
     )
     .values(sync_wanted=False, run_started_at=bindparam("moment"), run_loaded=0)
-    .returning(MAILBOX.c.due_at, MAILBOX.c.state)
+    .returning(MAILBOX.c.id, MAILBOX.c.due_at, MAILBOX.c.state)
 )
 _FOLLOWING = (
-    select(Mailbox.id, Credential.host)
+    select(Mailbox.id, Credential.host, Mailbox.user_id, Mailbox.failures)
     .join(Credential, col(Credential.id) == col(Mailbox.credential_id))
     .where(
         *(col(Mailbox.due_at) <= bindparam("moment"), lease_is_free(LEASE, col(Mailbox.id), bindparam("moment"))),
@@ -109,7 +114,7 @@ _FOLLOWING = (
         col(Mailbox.failures) <= bindparam("failures"),
     )
     .order_by(col(Mailbox.sync_wanted).desc(), col(Mailbox.due_at))
-    .limit(1)
+    .limit(bindparam("most"))
 )
 
 
@@ -118,26 +123,55 @@ def being_read(session: Session) -> set[int]:
     return {int(subject) for subject in held_subjects(session, LEASE)}
 
 
-class _Following(NamedTuple):
-    id: int
-    host: str
+@dataclass
+class _Places:
+    """Who is read at one moment. A host, a person, and mailboxes in trouble have few places at once, so that a server that says
+    little takes nobody else's."""
+
+    resting: set[str]
+    hosts: Counter[str] = field(default_factory=Counter)
+    people: Counter[int] = field(default_factory=Counter)
+    troubled: int = 0
+
+    def take(self, row: Any) -> None:
+        self.hosts[row.host] += 1
+        self.people[row.user_id] += 1
+        self.troubled += row.failures > 0
+
+    def is_left_for(self, row: Any) -> bool:
+        is_free = self.hosts[row.host] < AT_ONCE_PER_HOST and self.people[row.user_id] < AT_ONCE_PER_PERSON
+        return is_free and row.host not in self.resting and row.failures <= self.most_failures
+
+    @property
+    def most_failures(self) -> int:
+        return 0 if self.troubled >= TROUBLED_AT_ONCE else _ANY
+
+    @property
+    def full(self) -> dict[str, Any]:
+        """What :data:`_FOLLOWING` leaves out."""
+        hosts = self.resting.union(host for host, count in self.hosts.items() if count >= AT_ONCE_PER_HOST)
+        people = [person for person, count in self.people.items() if count >= AT_ONCE_PER_PERSON]
+        return {"hosts": list(hosts), "people": people, "failures": self.most_failures}
 
 
-def _next_due(session: Session, moment: datetime, resting: Collection[str] = ()) -> _Following | None:
-    """The mailbox that waits longest with its host, one that its person wants read before all others. A host, a person, and
-    mailboxes in trouble have few at once, so that a server that says little takes nobody else's place."""
-    running = session.connection().execute(_RUNNING, {"moment": moment}).all()
-    hosts = Counter(host for host, _, _ in running)
-    people = Counter(user_id for _, user_id, _ in running)
-    troubled = sum(failures > 0 for _, _, failures in running)
-    places = {
-        "moment": moment,
-        "hosts": [*resting, *(host for host, count in hosts.items() if count >= AT_ONCE_PER_HOST)],
-        "people": [person for person, count in people.items() if count >= AT_ONCE_PER_PERSON],
-        "failures": 0 if troubled >= TROUBLED_AT_ONCE else _ANY,
-    }
-    following = session.connection().execute(_FOLLOWING, places).first()
-    return _Following(*following) if following is not None else None
+def _next_due(session: Session, moment: datetime, most: int, resting: Collection[str] = ()) -> dict[int, str]:
+    """The mailboxes that wait longest, with their hosts, in order; before all others those that their people want read."""
+    places, following = _Places(set(resting)), dict[int, str]()
+    held = being_read(session)
+    for row in session.connection().execute(_RUNNING, {"numbers": list(held)}) if held else ():
+        places.take(row)
+    rows_at_once = most if most == 1 else 4 * most
+    while len(following) < most:
+        asked = {"moment": moment, "most": rows_at_once, **places.full}
+        rows = session.connection().execute(_FOLLOWING, asked).all()
+        for row in rows:
+            if len(following) < most and places.is_left_for(row):
+                following[row.id] = row.host
+                places.take(row)
+                places.resting.add(row.host)
+        if len(rows) < rows_at_once:
+            break
+    return following
 
 
 def may_go_on(session: Session, context: AppContext, mailbox: Mailbox, lease: HeldLease) -> bool:

@@ -14,6 +14,7 @@ from tracker.inbound.fetch.imap_connection import ImapConnection, MailboxRefused
 from tracker.inbound.fetch.imap_run import ImapRun
 from tracker.inbound.fetch.letter_importer import ImportStopped, LetterImporter, StoreLetters
 from tracker.inbound.fetch.pop3_run import Pop3Run
+from tracker.inbound.fetch.quiet_runs import QuietRun, note_quiet_run
 from tracker.inbound.fetch.refusals import ServerRefusal
 from tracker.inbound.fetch.schedule import Claim, back_off, ended_badly, ended_well, others_wait
 from tracker.mail.connections import ConnectError, Server
@@ -59,7 +60,9 @@ def sync_mailbox(context: AppContext, claim: Claim, take: StoreLetters, shutdown
         complete, refusal = False, ServerRefusal(MailboxState.CONNECTION_ERROR, text)
     if refusal is not None:
         log.info("mailbox %s: %s", claim.mailbox_id, refusal.state)
-    _note(context, claim, importer, lambda m, s: _ended(m, s, claim, refusal, complete))
+    was_quiet = complete and refusal is None and not importer.loaded and not importer.silent
+    if not (was_quiet and note_quiet_run(QuietRun(context, claim, importer.good_runs)).result()):
+        _note(context, claim, importer, lambda m, s: _ended(m, s, claim, refusal, complete))
     return importer.loaded
 
 
