@@ -185,6 +185,7 @@ class ProfileChange(RequestModel):
     track_opens: bool = True
     track_links: bool = True
     undo_seconds: int = 0
+    in_team_totals: bool = False
 
 
 def change_profile(session: Session, user: User, change: ProfileChange, ceiling: Ceiling) -> None:

@@ -14,11 +14,13 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, KEN, Seen, To, Written, agree, make_account, write
 from tests.web.reading import attribute, every, only, text_at, words
+from tracker.consent.preferences import set_preference
 from tracker.engagement.warmth import degree, warmth
 from tracker.models import Delivery, EnquiryStatus, Letter, MailboxState, MessageState, User
 from tracker.outbound.messages import remind_due
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.users import add
 from tracker.web.today.activity import read_activity
 
 __all__ = ["signed_in_browser"]
@@ -324,3 +326,61 @@ def test_days_are_the_readers_and_a_message_counts_once_a_day(context: AppContex
     assert activity.totals.counts() == (1, 1, 1)
     assert len(activity.days) == 14
     assert len(activity.bars()) == 3
+
+
+def test_totals_of_the_team_are_of_those_who_agreed_and_of_three_at_least(
+    context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
+) -> None:
+    seen = (Seen("open", "human", 60), Seen("reply", "human", 90))
+    with context.database.session_scope() as session:
+        carol, dora = (add(session, email=f"{name}@sales.example", name=name, role="member") for name in ("c", "d"))
+    for person in (alice, bob, carol, dora):
+        write(context, person, Written("offer", (ANNA,), seen, columns={"last_activity_at": now()}))
+    write(context, bob, Written("quiet", (KEN,)), Written("old", (KEN,), ago=timedelta(days=20)))
+
+    def shown(of: User = alice) -> str:
+        page = client_of(of).get("/today")
+        return " ".join(words(line) for line in every(page, ".team-totals"))
+
+    def takes_part(person: User, tick: str = "on") -> None:
+        form = {"name": person.name, "locale": "en", "timezone": "UTC", "theme": "auto", "editor": "rich"}
+        their = client_of(person)
+        answer = their.post("/settings/profile", data={**form, "undo_seconds": "5", "in_team_totals": tick})
+        assert answer.status_code == 303, answer.text
+
+    takes_part(alice)
+    assert "in_team_totals" not in client.get("/settings/profile").text, "nobody agrees to what is not allowed"
+    assert client_of(bob).post("/settings/team-totals", data={"team_totals": "on"}).status_code == 403
+    client.post("/settings/team-totals", data={"team_totals": "on"})
+    assert "in_team_totals" in client.get("/settings/profile").text
+    for person in (alice, bob):
+        takes_part(person)
+        assert shown() == ""
+    takes_part(carol)
+    assert shown() == shown(bob) == "Team of 3 Sent 4 Opened 3 Answered 3"
+    assert shown(dora) == "", "who takes no part sees nothing"
+    takes_part(bob, "")
+    assert (shown(), shown(bob)) == ("", "")
+    takes_part(bob)
+    client.post("/settings/team-totals")
+    assert shown() == ""
+    assert "Team totals" in text_at(client.get("/settings/policy"), ".consent-history")
+
+
+def test_who_sent_nothing_or_left_does_not_count_among_the_three(
+    context: AppContext, alice: User, bob: User, client_of: ClientOf
+) -> None:
+    with context.database.session_scope() as session:
+        set_preference(session, "team_totals", True)
+        team = [add(session, email=f"{name}@sales.example", name=name, role="member") for name in ("c", "d")]
+        team += [session.get_one(User, alice.id), session.get_one(User, bob.id)]
+        for person in team:
+            person.in_team_totals = True
+    mine = client_of(alice)
+    for person in team[:3]:
+        assert not every(mine.get("/today"), ".team-totals"), person.name
+        write(context, person, Written("offer", (ANNA,)))
+    assert text_at(mine.get("/today"), ".team-totals") == "Team of 3 Sent 3 Opened 0 Answered 0"
+    with context.database.session_scope() as session:
+        session.get_one(User, team[0].id).active = False
+    assert not every(mine.get("/today"), ".team-totals")

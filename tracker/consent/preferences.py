@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "erasure_text": "delete",
     "retention": {},
     "controller": {},
+    "team_totals": False,
     "footer": True,
     "footer_words": {},
     "setup_code_digest": None,

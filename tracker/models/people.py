@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Index, UniqueConstraint, text
+from sqlalchemy import JSON, Index, UniqueConstraint, false, text
 from sqlmodel import Field
 
 from tracker.models.rows import NumberedRow, PublicRow, Row
@@ -43,6 +43,8 @@ class User(PublicRow, table=True):
     track_opens: bool = True
     track_links: bool = True
     undo_seconds: int = 5
+    in_team_totals: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Their mail counts in the totals of the team, and they see them, while the workspace allows it."""
     signature: str = ""
     quiet_kinds: Any = Field(default_factory=list, sa_type=JSON)
     """What only counts for this person and never rings: kinds of :data:`tracker.notifications.rules.KINDS`."""

@@ -226,7 +226,7 @@ DATA: Mapping[str, Columns] = {
     # --- our own people, their accounts and mailboxes
     "user_account": _columns(
         staff="email name role password_hash active locale timezone theme editor status track_opens track_links undo_seconds "
-        "signature "
+        "in_team_totals signature "
         "quiet_kinds quiet_from quiet_until quiet_ends_at digest_hour digest_at digest_since first_view_id",
         plain="id public_id created_at",
     ),

@@ -38,6 +38,7 @@ class PersonResponse(ResponseModel):
     status: str
     track: TrackDefaults
     undo_seconds: int
+    in_team_totals: bool
     signature: str
 
     @classmethod
@@ -59,6 +60,10 @@ class PersonChange(RequestModel):
     status: str = Field(default_factory=str, json_schema_extra={"enum": list(STATUSES)})
     track: TrackChange = Field(default_factory=TrackChange)
     undo_seconds: int = Field(default_factory=int, json_schema_extra={"enum": list(UNDO_SECONDS)})
+    in_team_totals: bool = Field(
+        default_factory=bool,
+        description="One’s mail counts in the totals of the team, and one sees them, where the workspace allows it.",
+    )
     signature: Text = Field(default_factory=str)
 
     def profile(self) -> ProfileChange:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker import users
-from tracker.consent.preferences import operator_ceiling
+from tracker.consent.preferences import operator_ceiling, preference
 from tracker.locale import _, localize, ngettext, use_locale
 from tracker.models import ApiToken, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
@@ -39,16 +39,17 @@ def profile(request: Request, user: User) -> Response:
 def save(request: Request, user: User, form: FormData) -> Response:
     """All of the profile but the password."""
     context = context_of(request)
+    boxes = (*TRACK, "in_team_totals") if _has_team_totals(request) else TRACK
     try:
         change = parse(
-            ProfileChange, form, boxes=TRACK, sentences={"undo_seconds": LocalizedText("Choose one of the list.")}
+            ProfileChange, form, boxes=boxes, sentences={"undo_seconds": LocalizedText("Choose one of the list.")}
         )
         with context.database.session_scope() as session:
             users.change_profile(session, session.get_one(User, user.id), change, operator_ceiling(context))
     except ActionError as error:
         for name in ("name", "locale", "timezone", "theme", "editor"):
             setattr(user, name, text(form, name))
-        for name in TRACK:
+        for name in boxes:
             setattr(user, name, is_checked(form, name))
         return _page(request, user, errors_of(error), 422)
     with use_locale(change.locale):
@@ -87,7 +88,13 @@ def _page(request: Request, user: User, wrong: FormErrors, status: int = 200) ->
     themes = [("auto", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]
     editors = [("rich", _("With formatting")), ("plain", _("Plain text"))]
     context = {"wrong": wrong, "zones": zones(), "undo": undo, "themes": themes, "editors": editors, "profile": user}
+    context["has_team_totals"] = _has_team_totals(request)
     return render(request, "profile/settings_profile.html", context, status)
+
+
+def _has_team_totals(request: Request) -> bool:
+    with context_of(request).database.reading() as session:
+        return bool(preference(session, "team_totals"))
 
 
 def _undo_words(seconds: int) -> str:

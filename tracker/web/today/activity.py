@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
 
+from tracker.consent.preferences import preference
 from tracker.locale.written_days import first_moment
 from tracker.models import Delivery, Event, Message, User
 from tracker.runtime.database import now
@@ -17,6 +18,8 @@ from tracker.web.messages.filter import SENT, Filter, counted
 DAYS = 14
 HEIGHT, BAR, STEP = 44, 6, 24
 """Of the picture, in its own units: how high a bar may be, how wide it is, and how far days are from each other."""
+LEAST_PEOPLE = 3
+"""Of fewer a total would tell one what a colleague did."""
 SERIES = ("sent", "opened", "answered")
 
 
@@ -73,15 +76,56 @@ class DailyActivity:
         ]
 
 
+@dataclass(frozen=True)
+class TeamTotals:
+    """The same numbers of all who agreed that theirs count, together."""
+
+    people: int
+    sent: int
+    opened: int
+    answered: int
+
+
 def read_activity(session: Session, user: User) -> DailyActivity:
     """The last days in the reader's zone, today the last of them."""
+    edges = _edges(user)
+    counts = _read_counts(session, col(Message.user_id) == user.id, [*pairwise(edges), (edges[0], edges[-1])])
+    days = [edge.astimezone(ZoneInfo(user.timezone)).date() for edge in edges[:-1]]
+    rows = [Day(day, *those) for day, those in zip([*days, days[0]], counts, strict=True)]
+    return DailyActivity(rows[:-1], rows[-1])
+
+
+def read_team_totals(session: Session, user: User) -> TeamTotals | None:
+    """None unless the workspace allows it, the reader takes part, and enough others who do sent something in these days."""
+    if not (user.in_team_totals and preference(session, "team_totals")):
+        return None
+    edges = _edges(user)
+    first, last = edges[0], edges[-1]
+    team = col(Message.user_id).in_(
+        session.scalars(select(col(User.id)).where(col(User.active), col(User.in_team_totals))).all()
+    )
+    people = select(func.count(col(Message.user_id).distinct())).where(
+        team, SENT, col(Message.listed_at) >= first, col(Message.listed_at) < last
+    )
+    if (number := session.execute(people).scalar_one()) < LEAST_PEOPLE:
+        return None
+    ((sent, opened, answered),) = _read_counts(session, team, [(first, last)])
+    return TeamTotals(number, sent, opened, answered)
+
+
+def _edges(user: User) -> list[datetime]:
+    """Where each of the last days begins in the reader's zone, and where today ends."""
     zone = ZoneInfo(user.timezone)
     today = now().astimezone(zone).date()
-    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    edges = [first_moment(day, zone) for day in [*days, today + timedelta(days=1)]]
-    periods = [*pairwise(edges), (edges[0], edges[-1])]
-    mine = col(Message.user_id) == user.id
-    sent = select(*_counts(Message.listed_at, periods)).where(mine, SENT, col(Message.listed_at) >= edges[0])
+    return [first_moment(today - timedelta(days=back), zone) for back in range(DAYS - 1, -2, -1)]
+
+
+def _read_counts(
+    session: Session, whose: ColumnElement[bool], periods: Sequence[tuple[datetime, datetime]]
+) -> list[tuple[int, int, int]]:
+    """How many messages were sent, opened and answered in each period; none began before the last one does."""
+    first = periods[-1][0]
+    sent = select(*_counts(Message.listed_at, periods)).where(whose, SENT, col(Message.listed_at) >= first)
     events = (
         select(
             *_counts(Event.at, periods, Event.message_id, col(Event.kind) == "open"),
@@ -89,17 +133,12 @@ def read_activity(session: Session, user: User) -> DailyActivity:
         )
         .join(Message, col(Message.id) == col(Event.message_id))
         .outerjoin(Delivery, col(Delivery.id) == col(Event.delivery_id))
-        .where(
-            mine,
-            col(Message.last_activity_at) >= edges[0],
-            col(Event.at) >= edges[0],
-            *counted("open", "reply"),
-        )
+        .where(whose, col(Message.last_activity_at) >= first, col(Event.at) >= first, *counted("open", "reply"))
     )
-    happened = session.execute(events).one()
-    counts = (session.execute(sent).one(), happened[: len(periods)], happened[len(periods) :])
-    rows = [Day(day, *(int(count[place]) for count in counts)) for place, day in enumerate([*days, days[0]])]
-    return DailyActivity(rows[:-1], rows[-1])
+    happened = [int(number) for number in session.execute(events).one()]
+    return list(
+        zip(map(int, session.execute(sent).one()), happened[: len(periods)], happened[len(periods) :], strict=True)
+    )
 
 
 def _counts(

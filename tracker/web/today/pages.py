@@ -16,7 +16,7 @@ from tracker.runtime.database import now
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
-from tracker.web.today.activity import read_activity
+from tracker.web.today.activity import read_activity, read_team_totals
 from tracker.web.today.first_steps import first_steps
 from tracker.web.today.rows import read_today
 
@@ -34,6 +34,7 @@ def today(request: Request, user: User) -> Response:
         context = {
             "today": shown,
             "activity": None if is_part else read_activity(session, user),
+            "team": None if is_part else read_team_totals(session, user),
             "steps": [] if is_part and not shown.is_empty else first_steps(session, user),
             "moment": now(),
             "everybody": everybody,

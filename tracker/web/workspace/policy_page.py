@@ -83,9 +83,24 @@ def save_footer(request: Request, user: User, form: FormData) -> Response:
     return redirect(BASE_PATH, _("The footer line was saved. It stands in copies sent from now on."))
 
 
+@routes.admin_action("/settings/team-totals")
+def save_team_totals(request: Request, user: User, form: FormData) -> Response:
+    """Whether people may see totals of the team on Today; each decides whether they take part."""
+    on = is_checked(form, "team_totals")
+    with context_of(request).database.session_scope() as session:
+        change_rule(session, "team_totals", on, by=user.id)
+    return redirect(
+        BASE_PATH,
+        _("Team totals are allowed. Everybody decides in their profile whether they take part.")
+        if on
+        else _("Team totals are off."),
+    )
+
+
 def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status: int = 200) -> Response:
     with context_of(request).database.reading() as session:
         rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
+        team_totals = bool(preference(session, "team_totals"))
         unsigns = bool(preference(session, "unsign_submissions"))
         footer, footer_words = bool(preference(session, "footer")), preference(session, "footer_words")
     context = {
@@ -95,6 +110,7 @@ def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status:
         "wrong": wrong,
         "ceiling": operator_ceiling(context_of(request)),
         **rules,
+        "team_totals": team_totals,
         "hidden_link": hidden_link,
         "unsign_submissions": unsigns,
         "footer": footer,
@@ -157,6 +173,7 @@ _RULES: Mapping[str, str] = {
     "ask_again_days": N_("Wait before asking again"),
     "role_rules": N_("Who may track"),
     "footer": N_("Footer line"),
+    "team_totals": N_("Team totals"),
 }
 
 
@@ -239,7 +256,7 @@ def _value(name: str, value: Any) -> str:
         return _months(int(value))
     if name == "ask_again_days":
         return _days(int(value))
-    if name == "footer":
+    if name in ("footer", "team_totals"):
         return _("on") if value else _("off")
     return _limits(value)
 
