@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
-from tests.web.mail_world import ANNA, GALLERY, LUC, OFFER, Seen, To, Written, queued, write
+from tests.web.mail_world import ANNA, GALLERY, KEN, LUC, OFFER, Seen, To, Written, queued, write
 from tests.web.reading import attribute, every, only, text_at, words
 from tracker.models import Account, Delivery, Event, Message, MessageState, Notification, TrackedLink, User, Verdict
 from tracker.models.counting.counters import recount
@@ -365,6 +365,36 @@ def test_what_reads_the_same_is_one_line_that_unfolds(context: AppContext, clien
     assert words(every(fold, "summary")[0]).startswith("Opened · Anna Petit · 3 times")
     assert len(every(fold, "form")) == 3, "each keeps its verdict"
     assert len(every(page, ".message-timeline > ol > .event")) == 2, "another program, and the sending"
+
+
+def test_a_day_on_which_people_did_much_begins_with_a_line_of_it(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    """Older days are that line, and unfold; a day with one fact, and days of machines, have none."""
+    day = 86_400.0
+    seen = (
+        *(Seen("open", "human", minute * 60.0) for minute in (10, 30, 50)),
+        Seen("open", "security_scanner", 5),
+        Seen("open", "human", 55 * 60.0, who=1),
+        Seen("click", "human", 56 * 60.0, who=1, link=0),
+        Seen("open", "human", 2 * day),
+        Seen("open", "human", 4 * day),
+        Seen("reply", "human", 4 * day + 600, who=1),
+    )
+    noon = now().replace(hour=12, minute=0, second=0, microsecond=0)  # nothing crosses midnight
+    written = Written(
+        "Offer", (ANNA, KEN), seen, now() - (noon - timedelta(days=8)), links=(("https://a.example", "a"),)
+    )
+    (message,) = write(context, alice, written)
+    page = client.get(f"/mail/{message.public_id}")
+    newest, oldest = every(page, ".event-day")
+    assert words(newest).endswith("· Anna Petit: opened once; Ken Watanabe: one reply")
+    assert words(only(oldest, "summary")).endswith("· Anna Petit: opened 3 times; Ken Watanabe: opened once, 1 click")
+    assert len(every(oldest, ".event")) == 6
+    assert len(every(page, ".message-timeline > ol > .event")) == 4, "two of the last day, one between, the sending"
+    with context.database.session_scope() as session:
+        session.get_one(User, alice.id).locale = "ru"
+    assert "открыто 3 раза" in words(every(client.get(f"/mail/{message.public_id}"), ".event-day summary")[0])
 
 
 def test_links_stand_by_their_clicks_and_lead_to_what_happened(

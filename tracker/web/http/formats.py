@@ -92,6 +92,13 @@ def short_day(at: date) -> str:
     return format_skeleton("MMMEd", at, locale=babel_locale())
 
 
+def day_in_words(at: datetime) -> str:
+    """``Today``, ``Yesterday``, else as in a narrow table."""
+    then, today = at.astimezone(zone()).date(), now().astimezone(zone()).date()
+    names = {today: _("Today"), today - timedelta(days=1): _("Yesterday")}
+    return names.get(then) or short_day(then)
+
+
 def count(number: float) -> str:
     """A number with the reader's separators. (Small ones have none: a list shows hundreds.)"""
     if isinstance(number, int) and 0 <= number < 1000:

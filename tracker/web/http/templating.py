@@ -119,7 +119,7 @@ def _environment_in(language: str) -> Environment:
     pages.globals.update(static_url=static_url, language=locale.language, languages=locale.LANGUAGES)
     for name in (
         *("ago", "when", "full", "relative", "count", "compact", "size", "span", "seconds"),
-        *("day", "weekday", "day_and_month", "short_day"),
+        *("day", "weekday", "day_and_month", "short_day", "day_in_words"),
     ):
         pages.filters[name] = getattr(formats, name)
     pages.filters["localize"] = locale.localize

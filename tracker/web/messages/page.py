@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import groupby
 
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
@@ -44,7 +43,6 @@ from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
 from tracker.web.http.download import download
-from tracker.web.http.formats import relative
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
@@ -52,6 +50,7 @@ from tracker.web.messages.activity import copies_of
 from tracker.web.messages.activity_labels import Line, consent_label, link_reason, rule_label, shown_url, timeline
 from tracker.web.messages.rows import eye_of, link_of
 from tracker.web.messages.sent_parts import AnswerView, SentFile, answers_to, files_of, paper_of, pictures_of
+from tracker.web.messages.timeline_days import TimelineDay, timeline_days
 
 routes = Routes()
 
@@ -76,14 +75,13 @@ class MessageView:
     """Deliveries that came back undelivered."""
 
     @cached_property
-    def groups(self) -> list[list[Line]]:
-        """The lines; those of machines right after one another together, and those that would read the same."""
-        return [list(run) for _, run in groupby(self.lines, key=_reads)]
+    def days(self) -> Sequence[TimelineDay]:
+        return timeline_days(self.lines)
 
     @property
-    def last_group(self) -> list[Line]:
+    def last_group(self) -> Sequence[Line]:
         """The last thing that is no machine's, where there is one: what a phone shows of it all."""
-        groups = self.groups
+        groups = [group for day in self.days for group in day.groups]
         loudest = ("person", "trouble"), ("person", "trouble", "unsure")
         of_people = (group for tones in loudest for group in groups if group[0].tone in tones)
         return next(of_people, groups[0] if groups else [])
@@ -109,15 +107,6 @@ class MessageView:
     def is_tracked(self) -> bool:
         alive = [d for d in self.deliveries if d.status not in (DeliveryStatus.REJECTED, DeliveryStatus.CANCELLED)]
         return any(d.opens_on or d.clicks_on for d in alive)
-
-
-def _reads(line: Line) -> tuple[str, ...]:
-    """What a line says to whoever reads quickly."""
-    if line.tone == "machine":
-        return ("machine",)
-    is_of_person = line.can_be_overruled and line.tone == "person"
-    again = relative(line.at) if is_of_person else line.event  # letters and trouble stand alone
-    return line.kind, line.title, line.who, line.through, line.url, again
 
 
 @routes.page("/mail/{id}")
