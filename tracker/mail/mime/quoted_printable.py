@@ -2,7 +2,9 @@
 
 import binascii
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 _WIDTH = 76
@@ -42,24 +44,23 @@ def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | 
     if not changes:
         return text
     lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
+    if not lines:
+        return None
     decoded = list(map(decode if _may_end_in_space(text) else binascii.a2b_qp, lines))
+    ends, last = list(accumulate(map(len, decoded))), len(lines) - 1
     pieces: list[bytes] = []
-    waiting = list(reversed(changes))
-    position = index = 0
-    while index < len(lines):
-        begin, start, patched = index, position, decoded[index]
-        position += len(patched)
-        index += 1
+    unchanged = at = 0
+    while at < len(changes):
+        begin = end = min(bisect_right(ends, changes[at].start), last)
         local: list[Change] = []
-        while waiting and (waiting[-1].start < position or index == len(lines)):
-            change = waiting.pop()
-            while change.end > position and index < len(lines):
-                patched += decoded[index]
-                position += len(decoded[index])
-                index += 1
-            local.append(change)
-        pieces.append(_line(lines[index - 1], patched, local, start, line_end) if local else lines[begin])
-    return None if waiting else b"".join(pieces)
+        while at < len(changes) and (changes[at].start < ends[end] or end == last):
+            end = max(end, min(bisect_left(ends, changes[at].end), last))
+            local.append(changes[at])
+            at += 1
+        old, start = b"".join(decoded[begin : end + 1]), ends[begin] - len(decoded[begin])
+        pieces += (*lines[unchanged:begin], _line(lines[end], old, local, start, line_end))
+        unchanged = end + 1
+    return b"".join((*pieces, *lines[unchanged:]))
 
 
 def _line(last: bytes, decoded: bytes, changes: list[Change], start: int, line_end: bytes) -> bytes:

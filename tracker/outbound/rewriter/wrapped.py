@@ -19,7 +19,9 @@ MOST_READINGS = 24
 _LONGEST_CODE = 8_000
 _CODE = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){30,}")
-_MAY_HOLD = re.compile(r"(?:[/_]|%(?:25)*2f)[cor](?:[/_]|%(?:25)*2f)|[A-Za-z0-9+/_-]{60}", re.IGNORECASE)
+_MAY_HOLD = re.compile(r"(?:[/_]|%(?:25)*2f)[cor](?:[/_]|%(?:25)*2f)", re.IGNORECASE)
+_CODES = bytes(65 if chr(octet) in "+/_-" or (octet < 128 and chr(octet).isalnum()) else 32 for octet in range(256))
+_SLASHES = bytes.maketrans(b"_CORcor", b"/rrrrrr")
 _TOKEN = re.compile(r"/([cor])/([A-Za-z0-9_-]{16,})")
 _RUN = re.compile(r"[^\s\"'<>`\\{}|^]{24,}")
 _START = re.compile(r"https?(?:://|%(?:25)*3a%(?:25)*2f%(?:25)*2f)", re.IGNORECASE)
@@ -28,8 +30,11 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def may_hold(text: str) -> bool:
-    """False for what certainly holds no token, in whatever wrapper."""
-    return _MAY_HOLD.search(text) is not None
+    """False for what certainly holds no token, in whatever wrapper. Of most texts that is said without a regular expression."""
+    octets = text.encode("ascii", "replace")
+    if b"/r/" in octets.translate(_SLASHES) or b"A" * 60 in octets.translate(_CODES):
+        return True
+    return "%" in text and _MAY_HOLD.search(text) is not None
 
 
 def may_hold_tokens(document: Document) -> bool:
