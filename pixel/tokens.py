@@ -248,7 +248,7 @@ def _text_of_delivery(public_id: str) -> bytes:
     return _base64(_OPEN.pack(_VERSION, _public_id_bytes(public_id)))
 
 
-@lru_cache(1024)
+@lru_cache(4096)
 def _text_of_link(link: int, url: str) -> bytes:
     if not is_web_address(url):
         raise ValueError(f"destination is not an absolute http or https address of at most {MAX_URL} characters")

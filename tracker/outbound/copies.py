@@ -165,4 +165,3 @@ def rule_of(part: Untouched) -> str:
     if part.reason in ("signed", "encrypted", "inline_pgp"):
         return "protected"
     return "text_only" if part.reason == "text_only" else "rewriting_failed"
-

@@ -34,7 +34,7 @@ class Image(NamedTuple):
 @dataclass(slots=True)
 class Link:
     """`value` is the decoded href, in which a tab may stand for a line end; `url` the web address that a browser would request
-    for it, None for any other.
+    for it, None for any other, and `host` its host where it has neither port nor placeholder and reads as it is written.
 
     Its characters are `start`:`end` of the document, between quotes of kind `quote`. `tag_start` and `text_start` are
     where its start tag begins and ends. `text_end` is where its text ends and `tag_end` where its own end tag ends, -1
@@ -43,6 +43,7 @@ class Link:
 
     value: str
     url: str | None
+    host: str | None
     start: int
     end: int
     quote: str

@@ -13,7 +13,7 @@ from turbohtml import Token, TokenType, tokenize
 
 from tracker.outbound.rewriter import quoted
 from tracker.outbound.rewriter.document import Document, Edit, Image, Link
-from tracker.outbound.rewriter.href import trimmed, web_address
+from tracker.outbound.rewriter.href import trimmed, usual_host, web_address
 from tracker.outbound.rewriter.html_attributes import RAW_TEXT, find_href, read_start_tag, without
 
 LINKS = frozenset({"a", "area"}) | {
@@ -210,7 +210,9 @@ class _Scan:
             return
         value_start, value_end, quote = href
         value = token.attr("href") or ""
-        link = Link(value, web_address(trimmed(value)), value_start, value_end, quote, start, end)
+        host = usual_host(value)
+        url = web_address(trimmed(value)) if host is None else value
+        link = Link(value, url, host, value_start, value_end, quote, start, end)
         link.quoted, link.marked = self._quote is not None, bool(marks)
         self.document.links.append(link)
         if tag == "area":

@@ -64,6 +64,7 @@ def is_own(url: str, leave: Leave, host: str | None) -> bool:
     return leave.original is not None and leave.original(url) is not None
 
 
+@lru_cache(4096)  # of all copies of a message, its preview, and whatever stands in it several times
 def is_one_time(url: str) -> bool:
     """True for sign-in, reset, confirmation and pre-signed addresses: following one may use it up."""
     lowered = url.lower()

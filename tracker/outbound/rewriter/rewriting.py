@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tracker.outbound.rewriter.document import Document, Edit, Image, Link
-from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed, usual_host
+from tracker.outbound.rewriter.href import has_placeholder, no_web_address, resolved, trimmed
 from tracker.outbound.rewriter.html_attributes import escaped
 from tracker.outbound.rewriter.html_scan import scan
 from tracker.outbound.rewriter.leave_alone import Leave, reason_to_leave
@@ -126,11 +126,9 @@ def _decide(
     leave: Leave,
     edits: list[Edit],
 ) -> FoundLink:
-    value, url = link.value, link.url
-    host = usual_host(value)
-    if host is None:
-        value = trimmed(value)
-    reason = _reason(document.html, link, index, value, url, host, leave)
+    url = link.url
+    value = link.value if link.host is not None else trimmed(link.value)
+    reason = _reason(document.html, link, index, value, leave)
     if url is None:
         shown = resolved(value, document.base) if reason == "relative" else value
         return FoundLink(index, shown, reason, link, document.html)
@@ -145,19 +143,17 @@ def _decide(
     return FoundLink(index, url, reason, link, document.html)
 
 
-def _reason(
-    html: str, link: Link, index: int, value: str, url: str | None, host: str | None, leave: Leave
-) -> str | None:
+def _reason(html: str, link: Link, index: int, value: str, leave: Leave) -> str | None:
     if link.quoted:
         return "quoted"
     if link.marked:
         return "marked"
-    if host is None and has_placeholder(value):
+    if link.host is None and has_placeholder(value):
         return "placeholder"
-    if url is None:
+    if link.url is None:
         return no_web_address(value)
     text = _text(link, html) if leave.leave_text_urls and link.may_show_address(html) else ""
-    return reason_to_leave(url, text, leave, host) or ("too_many" if index > MAX_INDEX else None)
+    return reason_to_leave(link.url, text, leave, link.host) or ("too_many" if index > MAX_INDEX else None)
 
 
 def _text(link: Link, html: str) -> str:
