@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from html import unescape
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tests.inbound.corpus import simple
 from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.web.reports import pages
 
 NAMES = ("letters", "sources", "enquiries", "answers", "rules", "mailboxes", "activity")
 
@@ -78,3 +80,26 @@ def test_the_picture_of_letters_has_every_day_between_the_first_and_the_last(
     inbox.arrive(simple(body="Desks?", sender="ben@client.example"), internal_date=earlier, fetched_at=earlier)
     bars = re.findall(r"<title>[^<]*: (\d+)</title>", client.get("/reports/letters").text)
     assert bars == ["1", "0", "0", "3"]
+
+
+def test_older_letters_stand_on_further_pages(
+    client: httpx.Client, inbox: Arrivals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "SHOWN", 2)
+    at = now() - timedelta(days=1)
+    for number in range(4):  # of one moment: what tells them apart is their number
+        text = f"How much are {number} desks?"
+        inbox.arrive(simple(body=text, sender=f"ben{number}@client.example"), internal_date=at, fetched_at=at)
+    for query in ("", "?sender=client.example"):
+        address, shown = f"/reports/letters{query}", list[str]()
+        while address:
+            page = client.get(address).text
+            letters = re.findall(r'href="/letters/([^"]*)"', page)
+            assert 0 < len(letters) <= 2
+            assert "7 letters that count" in page, "of the whole period, whatever page it is"
+            assert re.findall(r"<title>[^<]*: (\d+)</title>", page) == ["4", "3"]
+            shown += letters
+            older = re.search(r'rel="next" href="([^"]*)"', page)
+            address = f"/reports/letters{unescape(older[1])}" if older else ""
+        assert len(shown) == len(set(shown)) == 7
+    assert client.get("/reports/letters?after=shoes").status_code == 400

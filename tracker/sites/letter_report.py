@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ from tracker.models import (
     Visit,
 )
 from tracker.models.counting.tables import in_list
+from tracker.runtime.localized_text import ActionError, LocalizedText
+from tracker.runtime.paging import in_order
 from tracker.runtime.report_table import Period, Report, Value
 
 MOST = 10_000
@@ -55,23 +58,51 @@ UNCOUNTED = ("category", "counted", "repeat_of")
 """Columns that letters which are no enquiries are asked for by; without a filter on one of these they are left out."""
 _BCC = re.compile(r"^bcc: *(.*)$", re.IGNORECASE | re.MULTILINE)
 _original = aliased(Letter)
+_ORDER = (Letter.received_at, Letter.id)
 
 
 def letters_report(
-    session: Session, user: User, period: Period, group: str = "", most: int = MOST, *, uncounted: bool = False
+    session: Session,
+    user: User,
+    period: Period,
+    group: str = "",
+    most: int = MOST,
+    *,
+    uncounted: bool = False,
+    after: str = "",
 ) -> Report:
     """Letters that count, with ``uncounted`` the others too, newest first, of the newest ``most``; ``counted`` of the totals is the
-    number of all that count."""
-    mine = (Letter.user_id == user.id, col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at))
-    counted = (*mine, col(Letter.counted), col(Letter.withdrawn_at).is_(None))
-    query = _query().where(*(mine if uncounted else counted)).limit(most)
-    rows = session.execute(query).all()
+    number of all that count. ``after`` is the public id of a letter: those older than it."""
+    mine, counted = _conditions(user, period)
+    place = _place(session, user, after) if after else None
+    query = in_order(_query().where(*(mine if uncounted else counted)), _ORDER, place)
+    rows = session.execute(query.limit(most)).all()
     names = _Names(session, user, [row[0] for row in rows])
     report = Report(COLUMNS, [names.row(row) for row in rows])
     report.totals = {**dict.fromkeys(COLUMNS), "counted": sum(row["counted"] is True for row in report.rows)}
-    if len(rows) == most:
+    if len(rows) == most or after:
         report.totals["counted"] = session.exec(select(func.count()).select_from(Letter).where(*counted)).one()
     return report
+
+
+def letter_times(session: Session, user: User, period: Period, most: int) -> Sequence[datetime]:
+    """When the newest of the letters that count came."""
+    query = in_order(select(Letter.received_at).where(*_conditions(user, period)[1]), _ORDER)
+    return session.scalars(query.limit(most)).all()
+
+
+def _conditions(user: User, period: Period) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Of every letter of the period, and of those that count."""
+    mine = (Letter.user_id == user.id, col(Letter.deleted_at).is_(None), *period.conditions(Letter.received_at))
+    return mine, (*mine, col(Letter.counted), col(Letter.withdrawn_at).is_(None))
+
+
+def _place(session: Session, user: User, public_id: str) -> Sequence[Any]:
+    letter = columns(col(Letter.received_at), col(Letter.id))
+    place = session.execute(letter.where(col(Letter.public_id) == public_id, col(Letter.user_id) == user.id)).first()
+    if place is None:
+        raise ActionError("invalid", LocalizedText("There is no such letter."), "after")
+    return place
 
 
 def _query() -> Any:
@@ -89,7 +120,6 @@ def _query() -> Any:
         .join(Order, col(Order.id) == col(LetterBinding.order_id), isouter=True)
         .join(EnquiryStatus, col(EnquiryStatus.letter_id) == col(Letter.id), isouter=True)
         .join(_original, col(_original.id) == col(Letter.repeat_of_id), isouter=True)
-        .order_by(col(Letter.received_at).desc(), col(Letter.id).desc())
     )
 
 

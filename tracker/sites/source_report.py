@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,12 +33,13 @@ def sources_report(
     report = Report([*names, *numbers])
     visits: dict[tuple[str, ...], int] = defaultdict(int)
     attributed = cast(Visit.attributed, Text)  # PostgreSQL groups by no JSON
+    levels = cache(lambda source: _levels(json.loads(source or "null"), names))  # of many letters it is the same
     query = columns(attributed, func.count()).where(col(Visit.user_id) == user.id, col(Visit.robot).is_(False))
     for source, count in session.execute(query.where(*period.conditions(Visit.began_at)).group_by(attributed)):
-        visits[_levels(json.loads(source or "null"), names)] += count
+        visits[levels(source)] += count
     by_source: dict[tuple[str, ...], list[Row[Any]]] = defaultdict(list)
     for row in _enquiries(session, user, period):
-        by_source[_levels(row.source, names)].append(row)
+        by_source[levels(row.source)].append(row)
     everything = [row for rows in by_source.values() for row in rows]
     known = _known_before(session, user, period, {row.sender for row in everything})
 
@@ -48,7 +50,7 @@ def sources_report(
     for key in sorted({*visits, *by_source}, key=lambda key: (-len(by_source[key]), -visits[key], key)):
         report.rows.append({**dict(zip(names, key, strict=True)), **figures(by_source[key], visits[key])})
     report.totals = {**dict.fromkeys(names), **figures(everything, sum(visits.values()))}
-    without = len([row for row in everything if not row.source])
+    without = len([row for row in everything if row.source in (None, "null", "{}")])
     report.totals["share_without_source"] = round(without / len(everything), 3) if everything else None
     return report
 
@@ -68,7 +70,7 @@ def _enquiries(session: Session, user: User, period: Period) -> list[Row[Any]]:
         columns(
             col(Letter.sender),
             col(Letter.received_at),
-            col(LetterSource.source),
+            cast(LetterSource.source, Text).label("source"),
             col(LetterSource.method),
             col(EnquiryStatus.answered_at),
         )

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,17 +20,21 @@ from tracker.models import User
 from tracker.notifications.notify import zone_of
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
-from tracker.runtime.report_table import Report, column_of
-from tracker.sites.letter_report import MOST, UNCOUNTED
+from tracker.runtime.report_table import Report, Value, column_of
+from tracker.sites.letter_report import MOST, UNCOUNTED, letter_times
 from tracker.web.http.formats import short_day
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.reports.labels import COMPARISON_LABELS, TITLES, column_label, value_label
-from tracker.web.reports.tables import GROUPS, PERIOD, as_csv, make_report
+from tracker.web.reports.tables import GROUPS, PERIOD, as_csv, make_report, period_of
 
 routes = Routes()
-SHOWN = 200
-"""Rows on the page; the file has them all."""
+SHOWN = 50
+"""Letters on a page; the file has them all."""
+_MOST_ROWS = 200
+"""Rows of another report."""
+_MOST_BARS = 1000
+"""So many letters, the newest, make the picture."""
 USUAL_DAYS = 30
 """What is shown of where no period was chosen; one that was emptied is all of it."""
 CLASSES = (
@@ -109,15 +114,20 @@ def report(request: Request, user: User) -> Response:
     if (column := chosen.get("column")) and chosen.get("words").strip():
         comparison = chosen.get("comparison")
         key = f"{column}.{comparison}" if comparison else column
-        rest = chosen.without("column", "words", "comparison")
+        rest = chosen.without("column", "words", "comparison", "after")
         return redirect(f"{request.url.path}?{rest.address((key, chosen.get('words').strip()))}")
     as_file, every_column = chosen.get("format") == "csv", chosen.get("columns") == "all"
-    chosen = chosen.without("column", "words", "comparison", "format", "columns")
-    wrong, made, hours = "", Report([]), None
+    after = chosen.get("after")
+    chosen = chosen.without("column", "words", "comparison", "format", "columns", "after")
+    wrong, made, hours, times = "", Report([]), None, list[datetime]()
     with context_of(request).database.reading() as session:
         try:
-            most = MOST if as_file or chosen.filters else SHOWN
-            made, hours = make_report(session, user, name, chosen.pairs, most), office_hours(session)
+            most = MOST if as_file or chosen.filters else SHOWN + 1
+            place = "" if chosen.filters else after
+            made, hours = make_report(session, user, name, chosen.pairs, most, place), office_hours(session)
+            if name == "letters" and not as_file:
+                times = _times(session, user, made, chosen)
+                made.rows = _rows_after(made.rows, after) if chosen.filters and after else made.rows
         except ActionError as error:
             wrong = localize(error.sentence)
     if as_file and not wrong:
@@ -126,7 +136,10 @@ def report(request: Request, user: User) -> Response:
         "chosen": chosen,
         "wrong": wrong,
         "periods": _periods(chosen, now().astimezone(zone_of(user)).date()),
-        "bars": _bars(name, made, user),
+        "bars": _bars(name, made, user, times),
+        "older": chosen.address(("after", str(made.rows[SHOWN - 1]["id"])))
+        if name == "letters" and len(made.rows) > SHOWN
+        else "",
         "has_office_hours": hours is not None,
     }
     return render(request, "reports/report.html", context, 400 if wrong else 200)
@@ -163,7 +176,7 @@ def _shown(name: str, made: Report, every_column: bool, grouped: str) -> dict[st
         "name": name,
         "titles": TITLES,
         "report": made,
-        "shown": SHOWN,
+        "shown": SHOWN if name == "letters" else _MOST_ROWS,
         "columns": [
             (column, column_label(grouped if column == "group" and name == "enquiries" else column))
             for column in columns
@@ -198,14 +211,30 @@ def _periods(chosen: ReportFilter, today: date) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _bars(name: str, made: Report, user: User) -> list[tuple[str, int, float]]:
+def _rows_after(rows: list[dict[str, Value]], public_id: str) -> list[dict[str, Value]]:
+    """Those behind the letter with this id; what a filter leaves is few, and counted as a whole."""
+    places = [place for place, row in enumerate(rows) if row["id"] == public_id]
+    if not places:
+        raise ActionError("invalid", _("There is no such letter."), "after")
+    return rows[places[0] + 1 :]
+
+
+def _times(session: Session, user: User, made: Report, chosen: ReportFilter) -> list[datetime]:
+    """When the letters came of which the picture is: those of the filter, else the newest of the period."""
+    if chosen.filters:
+        return [at for row in made.rows if isinstance(at := row["received_at"], datetime)]
+    period = period_of(user, chosen.get("since"), chosen.get("until"))
+    return list(letter_times(session, user, period, _MOST_BARS))
+
+
+def _bars(name: str, made: Report, user: User, times: Sequence[datetime]) -> list[tuple[str, int, float]]:
     """Label, number and share of the greatest, for the picture."""
     label, number = _PICTURES.get(name, ("", ""))
     if name == "letters":
         zone = zone_of(user)
-        counts = Counter(row["received_at"].astimezone(zone).date() for row in made.rows)  # type: ignore[union-attr]
-        if len(counts) > 1 and len(made.rows) == SHOWN:
-            del counts[min(counts)]  # of this day some letters may not be among the rows
+        counts = Counter(at.astimezone(zone).date() for at in times)
+        if len(counts) > 1 and len(times) in (_MOST_BARS, MOST):
+            del counts[min(counts)]  # of this day some letters may not be among them
         days = _every_day(counts)[-_DAYS:]
         rows = [(short_day(day), counts[day]) for day in days]
     else:

@@ -55,8 +55,8 @@ def period_of(user: User, since: str, until: str) -> Period:
     )
 
 
-def make_report(session: Session, user: User, name: str, query: Pairs, most: int = MOST) -> Report:
-    """The report of this name, of letters the newest ``most``.
+def make_report(session: Session, user: User, name: str, query: Pairs, most: int = MOST, after: str = "") -> Report:
+    """The report of this name, of letters the newest ``most``, or the newest that are older than the one ``after``.
 
     Raises :class:`ActionError` for what it cannot be narrowed or grouped by.
     """
@@ -71,7 +71,11 @@ def make_report(session: Session, user: User, name: str, query: Pairs, most: int
         )
     more: dict[str, Any] = {}
     if name == "letters":
-        more = {"most": most, "uncounted": any(column_of(key) in UNCOUNTED for key, _ in filters)}
+        more = {
+            "most": most,
+            "after": after,
+            "uncounted": any(column_of(key) in UNCOUNTED for key, _ in filters),
+        }
     report = _MAKERS[name](session, user, period, group or next(iter(groups), ""), **more)
     return narrowed(report, filters)
 
