@@ -25,14 +25,15 @@ _LOOKED_AT = 40
 
 @routes.page("/compose/people")
 def people(request: Request, user: User) -> Response:
-    """At most eight as ``{"value", "label"}``: whom somebody wrote to last comes first; the label tells who agreed."""
+    """At most eight people: whom somebody wrote to last comes first; the label tells who agreed."""
     words = request.query_params.get("q", "")[:200]
     with context_of(request).database.reading() as session:
         matches = known_people(session, user, words) if len(words.strip()) > 1 else []
-    return JSONResponse([{"value": value, "label": label} for value, label in matches])
+    return JSONResponse(matches)
 
 
-def known_people(session: Session, user: User, words: str) -> list[tuple[str, str]]:
+def known_people(session: Session, user: User, words: str) -> list[dict[str, object]]:
+    """Each with the ``value`` to write into the field, ``name``, ``address``, ``label`` and whether they ``agreed``."""
     newest = matching(session, words).where(col(Recipient.erased_at).is_(None)).order_by(col(Recipient.id).desc())
     rows = session.exec(newest.limit(_LOOKED_AT)).all()
     ids = [row.id for row in rows if row.id is not None]
@@ -40,27 +41,27 @@ def known_people(session: Session, user: User, words: str) -> list[tuple[str, st
     written = dict(session.exec(last.group_by(col(Delivery.recipient_id))).all()) if ids else {}
     rows = sorted(rows, key=lambda row: written.get(row.id or 0) or 0, reverse=True)[:MOST]
     consent = consent_of(session, [row.id for row in rows if row.id is not None])
-    known = {
-        row.lookup: (
-            str(Address(row.address, row.name)),
-            _label(consent[row.id or 0]),
-        )
-        for row in rows
-    }
+    known = {row.lookup: _person(row.name, row.address, *_label(consent[row.id or 0])) for row in rows}
     if len(known) < MOST:
         for name, address, lookup in _customers(session, words):
-            known.setdefault(lookup, (str(Address(address, name)), f"○ {_('customer')}"))
+            known.setdefault(lookup, _person(name, address, f"○ {_('customer')}"))
     if len(known) < MOST:
         for name, address, lookup in _writers(session, user, words):
-            known.setdefault(lookup, (str(Address(address, name)), f"○ {_('wrote to you')}"))
+            known.setdefault(lookup, _person(name, address, f"○ {_('wrote to you')}"))
     return list(known.values())[:MOST]
 
 
-def _label(consent: Mapping[Purpose, ConsentState]) -> str:
+def _person(name: str, address: str, label: str, agreed: bool = False) -> dict[str, object]:
+    value = str(Address(address, name))
+    return {"value": value, "name": name, "address": address, "label": label, "agreed": agreed}
+
+
+def _label(consent: Mapping[Purpose, ConsentState]) -> tuple[str, bool]:
     """The dot of consent and its words: full where something is tracked."""
     states = [consent[purpose] for purpose in MEASURED]
     state = ConsentState.GRANTED if ConsentState.GRANTED in states else states[0]
-    return f"{'●' if state == ConsentState.GRANTED else '○'} {consent_label(state)}"
+    agreed = state == ConsentState.GRANTED
+    return f"{'●' if agreed else '○'} {consent_label(state)}", agreed
 
 
 def _writers(session: Session, user: User, words: str) -> list[tuple[str, str, str]]:

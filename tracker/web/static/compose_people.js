@@ -1,26 +1,63 @@
 // Whom one writes to: what is typed is completed by people who are known, the last written to first.
+import Combobox from "./vendor/combobox-nav.js";
 import { make } from "./make.js";
 
-const list = make("datalist", { id: "known-people" });
-document.body.append(list);
-let asked = "";
+function option({ value, name, address, label, agreed }) {
+  const line = make("li", { role: "option", className: agreed ? "good" : "" });
+  line.dataset.value = value;
+  line.append(
+    make("span", { className: "known-name", textContent: name || address }),
+    make("span", { className: "muted", textContent: name ? address : "" }),
+    make("span", { className: "known-consent", textContent: label }),
+  );
+  return line;
+}
 
-async function complete(input) {
-  const typed = input.value.trim();
-  if ([...list.options].some((option) => option.value === typed)) {  // chosen from the list: it becomes a chip
-    input.value = `${typed}, `;
-    input.dispatchEvent(new Event("input"));
-    return;
+function completed(input) {
+  const list = make("ul", { role: "listbox", id: `${input.id}-known`, className: "known-people", hidden: true });
+  list.setAttribute("aria-label", input.labels[0].textContent);
+  document.querySelector("main").append(list);
+  const combobox = new Combobox(input, list);
+  let asked = "";
+
+  function close() {
+    asked = "";
+    list.hidden = true;
+    combobox.stop();
   }
-  if (typed.length < 2 || typed === asked) return;
-  asked = typed;
-  const answer = await fetch(`/compose/people?q=${encodeURIComponent(typed)}`).catch(() => null);
-  if (!answer?.ok || asked !== typed) return;
-  list.replaceChildren(...(await answer.json()).map((person) => make("option", person)));
+  function open(people) {
+    list.replaceChildren(...people.map(option));
+    const at = input.parentElement.getBoundingClientRect();
+    Object.assign(list.style, { left: `${at.left + scrollX}px`, top: `${at.bottom + scrollY}px`, width: `${at.width}px` });
+    list.hidden = false;
+    combobox.stop();
+    combobox.start();
+    if (!asked.includes("@")) combobox.navigate(1);  // an address being typed is not taken for another one
+  }
+  async function complete() {
+    const typed = input.value.trim();
+    if (typed.length < 2) return close();
+    if (typed === asked) return;
+    asked = typed;
+    const answer = await fetch(`/compose/people?q=${encodeURIComponent(typed)}`).catch(() => null);
+    if (!answer?.ok || asked !== typed) return;
+    const people = await answer.json();
+    if (asked === typed) people.length ? open(people) : close();
+  }
+  input.addEventListener("input", complete);
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || list.hidden) return;
+    event.stopPropagation();
+    close();
+  });
+  list.addEventListener("mousedown", (event) => event.preventDefault());  // the field keeps the focus
+  list.addEventListener("combobox-commit", ({ target }) => {
+    close();
+    input.value = `${target.dataset.value}, `;
+    input.dispatchEvent(new Event("input"));
+  });
+  if (document.activeElement === input) complete();
 }
 
-for (const input of document.querySelectorAll("[data-chips]")) {
-  input.setAttribute("list", list.id);
-  input.addEventListener("input", () => complete(input));
-}
-if (document.activeElement.matches("[data-chips]")) complete(document.activeElement);
+document.querySelectorAll("[data-chips]").forEach(completed);
