@@ -1,9 +1,5 @@
-// The live bell. One tab of a browser listens for all of them; each hint makes every tab fetch the truth again.
-//
-// Pages that want to follow listen on the document:
-//   document.addEventListener("inkling:feed", (event) => event.detail)
-// {kind: "notification"|"message"|"letter", id}
-// and after a gap, when anything may have changed: {kind: "gap"}.
+// The live bell. One tab of a browser listens for all; each hint makes every tab fetch the truth again. Pages follow by
+// "inkling:feed" on the document: its detail is {kind: "notification", "message", "letter", id}, or {kind: "gap"}: anything may differ.
 import { refresh as refreshPart } from "./live.js";
 
 const bell = document.querySelector("[data-bell]");

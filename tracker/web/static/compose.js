@@ -1,4 +1,4 @@
-// Writing: drafts that save themselves, who will be tracked, sending by keys.
+// Drafts that save themselves, who will be tracked, sending by keys.
 import { chipsFor, dressChips } from "./compose_chips.js";
 import { makeEditor } from "./compose_editor.js";
 
@@ -27,8 +27,7 @@ function formData(more = {}) {
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
 }
-for (const when of ["focusin", "input"])
-  form.addEventListener(when, ({ target }) => { if (target.matches("[data-chips]")) import("./compose_people.js"); });
+form.addEventListener("input", ({ target }) => { if (target.matches("[data-chips]")) import("./compose_people.js"); });
 const to = form.querySelector("#to"), answers = form.querySelector("[data-html]").value.includes("blockquote");
 if (to.value === "" && !form.querySelector(".person") && !answers) to.focus();
 
@@ -99,7 +98,7 @@ dressChips(chips, form.querySelector("[data-plan]"));
 form.addEventListener("input", (event) => { if (event.target !== picker) changed(); });
 form.addEventListener("change", (event) => { if (event.target !== picker && event.target.type !== "text") changed(); });
 
-// --- sending: the last save must be through, so that nothing saves a message that is gone
+// --- sending: after the last save, so that nothing saves a message that is gone
 form.addEventListener("submit", (event) => {
   if (event.defaultPrevented || gone) return;
   event.preventDefault();

@@ -45,8 +45,8 @@ export function chipsFor(input, changed, { wordRemove: removeWord, wordMore: mor
   input.addEventListener("input", () => { if (/[,;\n]\s*$/.test(input.value)) commit(); else write(); });
   input.addEventListener("blur", commit);
   input.addEventListener("keydown", (event) => {
-    const isChosen = input.hasAttribute("aria-activedescendant");  // a person of the list: who hears it next puts them in
-    if (event.key === "Enter" && !event.ctrlKey && !event.metaKey && !isChosen) { event.preventDefault(); commit(); }
+    const isTyped = !event.ctrlKey && !event.metaKey && !input.hasAttribute("aria-activedescendant");
+    if (event.key === "Enter" && isTyped) { event.preventDefault(); commit(); }
     if (event.key === "Backspace" && !input.value && all.length) {
       event.preventDefault();
       input.value = all.pop();

@@ -6,15 +6,15 @@ function option({ value, name, address, label, agreed }) {
   const line = make("li", { role: "option", className: agreed ? "good" : "" });
   line.dataset.value = value;
   line.append(
-    make("span", { className: "known-name", textContent: name || address }),
-    make("span", { className: "muted", textContent: name ? address : "" }),
-    make("span", { className: "known-consent", textContent: label }),
+    make("b", { textContent: name || address }),
+    make("span", { textContent: name ? address : "" }),
+    make("small", { textContent: label }),
   );
   return line;
 }
 
 function completed(input) {
-  const list = make("ul", { role: "listbox", id: `${input.id}-known`, className: "known-people", hidden: true });
+  const list = make("ul", { role: "listbox", id: `${input.id}-known`, className: "menu-body known-people", hidden: true });
   list.setAttribute("aria-label", input.labels[0].textContent);
   document.querySelector("main").append(list);
   const combobox = new Combobox(input, list);
@@ -27,7 +27,7 @@ function completed(input) {
   }
   function open(people) {
     list.replaceChildren(...people.map(option));
-    const at = input.parentElement.getBoundingClientRect();
+    const at = input.closest(".compose-line").getBoundingClientRect();
     Object.assign(list.style, { left: `${at.left + scrollX}px`, top: `${at.bottom + scrollY}px`, width: `${at.width}px` });
     list.hidden = false;
     combobox.stop();
