@@ -4,7 +4,8 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,29 @@ def test_the_contract_holds(contract: str, cache: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     kept = done.returncode == 0 and "1 kept, 0 broken" in done.stdout
     assert kept, f"{INSTEAD[contract]}\n{done.stdout}{done.stderr}"
+
+
+def test_no_module_must_be_imported_before_another(graph: grimp.ImportGraph) -> None:
+    """No import goes in a circle: any module may be the first, as in a command of its own."""
+    modules = {name: path for name, path in ((name, _file_of(name)) for name in graph.modules) if path is not None}
+    TopologicalSorter({name: _imported_at_once(path, modules.keys()) for name, path in modules.items()}).prepare()
+
+
+def _file_of(module: str) -> Path | None:
+    path = ROOT / module.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+
+
+def _imported_at_once(path: Path, modules: Collection[str]) -> set[str]:
+    """Of these modules those that the file's own lines import, outside of functions."""
+    names = set()
+    for line in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(line, ast.Import):
+            names |= {alias.name for alias in line.names}
+        elif isinstance(line, ast.ImportFrom):
+            below = [f"{line.module}.{alias.name}" for alias in line.names]
+            names |= {name if name in modules else str(line.module) for name in below}
+    return names & set(modules)
 
 
 def test_all_but_the_three_doors_are_shut(graph: grimp.ImportGraph) -> None:

@@ -3,19 +3,18 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlmodel import col, select, update
 
 from tests.fixtures.contexts import People
 from tests.servers import SmtpSink, wait_until
+from tests.servers.forked_python import start_python
 from tests.servers.slow_smtp import dripping_smtp
 from tests.web.letters_world import make_mailbox
 from tracker.models import Delivery, Notice, Notification, User
@@ -27,8 +26,6 @@ from tracker.runtime.database import now
 from tracker.runtime.lease import Lease
 from tracker.runtime.processes import Process
 from tracker.worker import ONCE, Task, Worker, pause, tasks
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
@@ -167,8 +164,7 @@ def worker_process(context: AppContext) -> Iterator[subprocess.Popen[str]]:
         "INKLING_DATABASE_URL": context.settings.database_url,
         "INKLING_ALLOW_PRIVATE_HOSTS": "127.0.0.0/8",
     }
-    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "tracker", "worker"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
+    process = start_python(["-W", "error", "-m", "tracker", "worker"], env=environ, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:

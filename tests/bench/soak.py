@@ -25,6 +25,7 @@ from sqlmodel import col, func, select, update
 
 from tests.fixtures.contexts import HTML, People, opened_context
 from tests.servers.flaky_smtp import FlakySink, flaky_sink
+from tests.servers.forked_python import start_python
 from tracker.mail.addresses import Address
 from tracker.models import Delivery, Message, User
 from tracker.outbound.draft import Draft
@@ -150,7 +151,7 @@ def _worker(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
         "LOGLEVEL": "ERROR",
     }
     with (folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "tracker", "worker"], env=environ, stderr=log)
+        process = start_python(["-m", "tracker", "worker"], env=environ, stderr=log)
         try:
             yield process
         finally:

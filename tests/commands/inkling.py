@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from unittest.mock import patch
 
+from tests.servers.forked_python import run_python, start_python
 from tests.servers.processes import end, listening, wait_until
 from tracker.__main__ import main
 from tracker.runtime.context import AppContext, create_context
@@ -54,15 +55,7 @@ class Inkling:
     settings: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str, given: bytes = b"", **settings: str) -> Done:
-        done = subprocess.run(
-            self.command(*words),
-            input=given,
-            capture_output=True,
-            cwd=self.folder,
-            env=self.environ(settings),
-            timeout=60,
-            check=False,
-        )
+        done = run_python(self.python_words(*words), stdin=given, cwd=self.folder, env=self.environ(settings))
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
     def in_process(self, *words: str, given: bytes = b"", **settings: str) -> Done:
@@ -87,8 +80,8 @@ class Inkling:
     @contextmanager
     def running(self, *words: str, **settings: str) -> Iterator["Running"]:
         """A command that goes on until a signal."""
-        process = subprocess.Popen(
-            self.command(*words), stderr=subprocess.PIPE, cwd=self.folder, env=self.environ(settings)
+        process = start_python(
+            self.python_words(*words), stderr=subprocess.PIPE, cwd=self.folder, env=self.environ(settings)
         )
         running = Running(process)
         reader = threading.Thread(target=running.listen)
@@ -107,8 +100,12 @@ class Inkling:
         return create_context(read_settings(environ, dotenv=None))
 
     def command(self, *words: str) -> list[str]:
-        """The words of a process; a warning ends it."""
-        return [sys.executable, "-W", "error", "-m", "tracker", *words]
+        """The words of a process that imports all it needs by itself."""
+        return [sys.executable, *self.python_words(*words)]
+
+    def python_words(self, *words: str) -> list[str]:
+        """What Python is told; a warning ends it."""
+        return ["-W", "error", "-m", "tracker", *words]
 
     def environ(self, settings: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         """All that such a process knows of the world."""

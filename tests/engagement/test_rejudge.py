@@ -1,14 +1,13 @@
 """Judging again what is held: by night, by command, and without touching what a person said or what has expired."""
 
 import os
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
 from sqlmodel import col, delete, select, update
 
 from tests.engagement.edge_by_hand import PAGE, Edge, events, ingest_hits, message_of
+from tests.servers.forked_python import run_python
 from tracker.engagement.rejudge import overrule, rejudge_held, rejudge_nightly
 from tracker.models import Delivery, Event, HitEvidence, Job, User, Verdict
 from tracker.runtime.context import AppContext
@@ -73,13 +72,11 @@ def test_the_command(context: AppContext, misjudged: Event) -> None:
         "INKLING_DATABASE_URL": context.settings.database_url,
         "INKLING_WINDOW_SCALE": "0.01",
     }
-    command = [sys.executable, "-m", "tracker", "rejudge", "--since", "7"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(["-m", "tracker", "rejudge", "--since", "7"], env=environ, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 verdict changed.\n", "")
     assert [e.klass for e in events(context)] == ["human"]
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "week"])
 def test_a_wrong_number_of_days_is_refused(days: str) -> None:
-    command = [sys.executable, "-m", "tracker", "rejudge", "--since", days]
-    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 2
+    assert run_python(["-m", "tracker", "rejudge", "--since", days]).returncode == 2

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from sqlmodel import func, select
 from tests.fixtures.contexts import People, opened_context
 from tests.journeys.test_send_and_track import CHROME, html_of
 from tests.servers import free_port, listening, smtp_sink, wait_until
+from tests.servers.forked_python import start_python
 from tracker.models import Delivery, Event, Message
 from tracker.runtime.context import AppContext
 
@@ -35,8 +35,8 @@ def serving(folder: Path, port: int, url: str | None = None) -> Iterator["subpro
         "INKLING_WINDOW_SCALE": "0.01",
         **({"INKLING_DATABASE_URL": url} if url else {}),
     }
-    command = [sys.executable, "-m", "tracker", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE)
+    words = ["-m", "tracker", "serve", "--port", str(port)]
+    process = start_python(words, env=environ, stderr=subprocess.PIPE)
     errors = threading.Thread(target=lambda: process.stderr.read() if process.stderr else None, daemon=True)
     errors.start()
     try:

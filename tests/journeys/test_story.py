@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.journeys.test_send_and_track import html_of
 from tests.servers import Authority, Dovecot, SmtpSink, free_port, listening, smtp_sink, wait_until
+from tests.servers.forked_python import start_python
 
 pytestmark = pytest.mark.browser
 
@@ -51,8 +51,8 @@ def serving(folder: Path, ca: Authority) -> Iterator[Product]:
         "INKLING_CA_FILE": str(ca.file),
         "INKLING_WINDOW_SCALE": "0.02",
     }
-    command = [sys.executable, "-m", "tracker", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+    words = ["-m", "tracker", "serve", "--port", str(port)]
+    process = start_python(words, env=environ, stderr=subprocess.PIPE, text=True)
     product = Product(environ["INKLING_BASE_URL"], process)
 
     def listen() -> None:

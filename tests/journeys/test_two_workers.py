@@ -4,7 +4,6 @@ twice, and what a worker hears too late is not written down. The lease is made s
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from sqlmodel import select, update
 
 from tests.fixtures.contexts import People, database_of, opened_context
 from tests.servers import smtp_sink, wait_until
+from tests.servers.forked_python import start_python
 from tests.servers.processes import end
 from tracker.models import Account, Delivery
 from tracker.runtime.context import AppContext
@@ -50,7 +50,7 @@ def worker(context: AppContext, name: str) -> Iterator[tuple["subprocess.Popen[b
     }
     said = context.settings.data_dir / f"{name}.log"
     with said.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", _WORKER], env=environ, stdout=log, stderr=log)
+        process = start_python(["-c", _WORKER], env=environ, stdout=log, stderr=log)
     try:
         yield process, said
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -20,6 +21,7 @@ from sqlmodel import Session, SQLModel, select
 
 from tests.fixtures.contexts import ENGINES, People
 from tests.servers import SmtpSink
+from tests.servers.forked_python import start_python
 from tracker.consent.preferences import DEFAULTS, preference, set_preference
 from tracker.models import Account, FeedItem, Preference, User
 from tracker.runtime.context import AppContext
@@ -111,9 +113,9 @@ database.close()
 
 
 def test_processes_that_migrate_at_once(environ: dict[str, str]) -> None:
-    command = [sys.executable, "-W", "error", "-c", _MIGRATE, json.dumps(environ)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    words = ["-W", "error", "-c", _MIGRATE, json.dumps(environ)]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    processes: list[Any] = [start_python(words, text=True, **pipes) for _ in range(3)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:

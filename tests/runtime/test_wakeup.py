@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from sqlmodel import Session, insert, update
 from pixel.hits import Hit
 from pixel.spool import Spool
 from tests.servers import wait_until
+from tests.servers.forked_python import run_python
 from tracker.models import FeedItem, PolicyChange, User
 from tracker.models.counting.bulk import append_rows, update_rows
 from tracker.runtime.context import AppContext
@@ -101,8 +101,7 @@ def test_another_process_is_heard(context: AppContext) -> None:
     }
     if context.database.is_sqlite:
         del environ["INKLING_DATABASE_URL"]
-    root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-c", _WRITE, json.dumps(environ)], check=True, cwd=root, timeout=60)
+    run_python(["-c", _WRITE, json.dumps(environ)]).check_returncode()
     assert users.wait(10)
 
 

@@ -29,7 +29,27 @@ from tracker.web.sites.api import sites
 from tracker.web.sites.reattribution import reattribution
 from tracker.web.sites.visits_api import visits
 
-RESOURCES = (me, accounts, messages, templates, notifications, feed, rights, recipients)
+RESOURCES = (
+    me,
+    accounts,
+    messages,
+    templates,
+    notifications,
+    feed,
+    rights,
+    recipients,
+    mailboxes,
+    letters,
+    customers,
+    orders,
+    working_hours,
+    webhooks,
+    sites,
+    visits,
+    reports,
+    reattribution,
+    docs,
+)
 _ABOUT = "Sends tracked one-to-one mail and tells what happened to it. Every call needs `Authorization: Bearer TOKEN`."
 
 
@@ -59,21 +79,8 @@ def create_api(context: AppContext) -> FastAPI:
     )
     api.state.context = context
     install(api)
-    for resource in (
-        *RESOURCES,
-        mailboxes,
-        letters,
-        customers,
-        orders,
-        working_hours,
-        webhooks,
-        sites,
-        visits,
-        reports,
-        reattribution,
-    ):
-        api.include_router(resource)
-    api.include_router(docs)
+    for resource in RESOURCES:
+        api.router.routes += resource.routes  # as they are: `include_router` builds each of them again for every application
     return api
 
 

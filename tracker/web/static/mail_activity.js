@@ -18,7 +18,9 @@ async function show(mark) {
   if (!told.has(url)) told.set(url, fetchText());
   try {
     const html = await told.get(url);
-    if (at !== mark || !mark.isConnected) return;
+    if (at !== mark) return;
+    if (!mark.isConnected) at = mark = document.querySelector(`[data-activity="${url}"]:hover`); // its row is a new one
+    if (!mark) return;
     tip.innerHTML = html;
     tip.showPopover();
     place(mark);
