@@ -80,7 +80,7 @@ def create_api(context: AppContext) -> FastAPI:
     api.state.context = context
     install(api)
     for resource in RESOURCES:
-        api.router.routes += resource.routes  # as they are: `include_router` builds each of them again for every application
+        api.router.routes += resource.routes  # `include_router` would build each of them once more
     return api
 
 
