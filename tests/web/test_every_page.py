@@ -186,6 +186,8 @@ def test_every_page_is_fit_to_be_seen(
     for path in paths(furnished):
         page.goto(path)
         page.evaluate(OPEN_EVERYTHING)
+        text = page.locator("body").inner_text()
+        faults += [f"{path}: {leak}" for leak in ("Project-Id-Version", "%(", "Undefined") if leak in text]
         for theme, size in (LOOKS[language], ("", WIDE), ("", MIDDLE), ("", NARROW)):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             if theme:

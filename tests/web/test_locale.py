@@ -10,7 +10,7 @@ import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
-from tracker.locale import best_language, catalogue_of, gettext, ngettext, use_locale
+from tracker.locale import LANGUAGES, best_language, catalogue_of, gettext, localize, ngettext, use_locale
 from tracker.locale.templates import create_environment
 from tracker.runtime.database import now
 from tracker.web.http import formats
@@ -104,6 +104,13 @@ def test_the_first_guess_follows_the_browser(accept: str, language: str) -> None
 def test_russian_counts_in_three_forms(n: int, words: str) -> None:
     with use_locale("ru"):
         assert ngettext("%(num)d second", "%(num)d seconds", n) == words
+
+
+def test_nothing_is_nothing_in_every_language() -> None:
+    """A catalogue holds its own description under the empty text: a report showed it where a channel was unknown."""
+    for language in LANGUAGES:
+        with use_locale(language):
+            assert (gettext(""), localize("")) == ("", "")
 
 
 def test_an_unknown_language_or_zone_falls_back() -> None:

@@ -48,7 +48,7 @@ def test_the_list_shows_consent_and_finds_by_name_or_address(
     agree(context, "luc@example.org", ConsentState.REFUSED, (Purpose.OPENS,), "Люк Моро")
     page = client.get("/recipients")
     told = [words(element) for element in every(page, ".recipient-badges")]
-    assert told == ["Opens: agreedClicks: agreed", "Opens: refusedClicks: never asked"]
+    assert told == ["Opens and clicks: agreed", "Opens: refusedClicks: never asked"]
     for q, wanted in (
         ("petit", ["Anna Petit"]),
         ("МОРО", ["Люк Моро"]),
