@@ -44,6 +44,7 @@ def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
         ("anna b", ["anna@bergbau.example"]),
         ("shop@", ["shop@bergmann.example"]),
         ("bregbau", ["anna@bergbau.example", "never@bergbau.example"]),
+        ("иукп", ["anna@bergbau.example", "never@bergbau.example", "shop@bergmann.example"]),
         ("b", []),
         ("", []),
         ("nobody", []),

@@ -63,6 +63,20 @@ def test_nobody_finds_what_is_somebody_elses(client_of: ClientOf, bob: User) -> 
     assert found(his, "oak")["Letters"] == ["Oak for Bob"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("ljujdjh", "договор"), ("Gbcmvj", "письмо"), (",th`pf", "берёза"), ("щфл", "oak"), ("Фттф Иукп", "anna berg")],
+)
+def test_what_was_typed_on_the_other_keyboard_is_found_and_said(
+    context: AppContext, client: httpx.Client, alice: User, typed: str, meant: str
+) -> None:
+    write(context, alice, Written(f"{meant} 12", (To("x@example.com"),)), Written("else", (To("y@example.com"),)))
+    assert found(client, typed) == {"Mail": [f"{meant} 12"]}
+    assert f"“{meant}”" in text_at(client.get(f"/search?q={quote(typed)}"), ".search-meant")
+    assert not every(client.get(f"/search?q={quote(meant)}"), ".search-meant")
+    assert f"{meant} 12" in client.get(f"/search?part=lines&q={quote(typed)}").text
+
+
 @pytest.mark.parametrize("typed", ["", "   ", "%", "\u202e", "x" * 1000, "nowhere", "'\"*:()-^"])
 def test_whatever_is_typed_is_answered(client: httpx.Client, typed: str) -> None:
     assert found(client, typed) == {}

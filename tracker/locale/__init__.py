@@ -61,7 +61,9 @@ def zone() -> ZoneInfo:
 
 def gettext(message: str, /, **values: object) -> str:
     """The message in the language being spoken, its placeholders filled where there are ``values``; nothing for nothing."""
-    text = message and _translations(_language.get()).gettext(message)  # catalogues hold what they are under the empty text
+    text = message and _translations(_language.get()).gettext(
+        message
+    )  # catalogues hold what they are under the empty text
     return text % values if values else text
 
 

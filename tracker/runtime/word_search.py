@@ -25,6 +25,10 @@ _ACCENTED = re.compile("[\u00c0-\u036f\u1e00-\u1eff]")
 _ACCENTED_BEGIN = bytes([*range(0xC3, 0xCE), 0xE1])
 _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _CYRILLIC = re.compile(r"[а-яіїєґў]+")
+_LATIN_KEYS = "`qwertyuiop[]asdfghjkl;'zxcvbnm,."
+_RUSSIAN_KEYS = "ёйцукенгшщзхъфывапролджэячсмитьбю"
+_TO_RUSSIAN = str.maketrans(_LATIN_KEYS, _RUSSIAN_KEYS)
+_TO_LATIN = str.maketrans(_RUSSIAN_KEYS, _LATIN_KEYS)
 _A_LABEL = re.compile(r"\bxn--[a-z0-9-]+", re.IGNORECASE)
 _ENDINGS = (
     *(
@@ -209,3 +213,14 @@ def _variants(word: str) -> Iterator[str]:
             yield before + letter + after
     if len(word) > 2:
         yield word[1] + word[0] + word[2:]
+
+
+def other_layout(typed: str) -> str:
+    """What the same keys write on the other keyboard, Russian or Latin: ``ljujdjh`` is ``договор``. Empty for other scripts."""
+    typed = typed.lower()
+    is_russian, is_latin = (
+        any(letter in keys for letter in typed if letter.isalpha()) for keys in (_RUSSIAN_KEYS, _LATIN_KEYS)
+    )
+    if is_russian == is_latin:
+        return ""
+    return typed.translate(_TO_LATIN if is_russian else _TO_RUSSIAN)

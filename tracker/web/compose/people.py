@@ -13,7 +13,7 @@ from tracker.mail.addresses import Address
 from tracker.models import Category, Customer, CustomerAddress, Delivery, Letter, Recipient, SearchKind, User
 from tracker.models.search_query import finds
 from tracker.recipients import matching
-from tracker.runtime.word_search import answers, question_of, words_of
+from tracker.runtime.word_search import answers, other_layout, question_of, words_of
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of
 from tracker.web.messages.activity_labels import consent_label
@@ -28,7 +28,8 @@ def people(request: Request, user: User) -> Response:
     """At most eight people: whom somebody wrote to last comes first; the label tells who agreed."""
     words = request.query_params.get("q", "")[:200]
     with context_of(request).database.reading() as session:
-        matches = known_people(session, user, words) if len(words.strip()) > 1 else []
+        tries = (words, other_layout(words)) if len(words.strip()) > 1 else ()
+        matches = next(filter(None, (known_people(session, user, each) for each in tries if each)), [])
     return JSONResponse(matches)
 
 

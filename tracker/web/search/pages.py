@@ -13,6 +13,7 @@ from tracker.locale import _
 from tracker.models import Customer, Letter, Message, MessageState, Order, Recipient, SearchKind, User
 from tracker.models.rows import PublicRow, rows_by_id
 from tracker.models.search_query import newest
+from tracker.runtime.word_search import other_layout
 from tracker.web.http.list_filter import MAX_WORDS
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
@@ -51,12 +52,15 @@ class Group:
 
 @routes.page("/search")
 def search(request: Request, user: User) -> Response:
-    """``q`` are the words; with ``part=lines`` the first lines alone."""
+    """``q`` are the words, on the other keyboard where nothing holds them; with ``part=lines`` the first lines alone."""
     words = " ".join(request.query_params.get("q", "").split())[:MAX_WORDS]
     with context_of(request).database.reading() as session:
-        groups = find_everywhere(session, user, words)
+        groups, meant = find_everywhere(session, user, words), ""
+        if not groups and (other := other_layout(words)):
+            groups = find_everywhere(session, user, other)
+            meant = other if groups else ""
     template = "search/_lines.html" if request.query_params.get("part") == "lines" else "search/search.html"
-    return render(request, template, {"q": words, "groups": groups})
+    return render(request, template, {"q": words, "groups": groups, "meant": meant})
 
 
 def find_everywhere(session: Session, user: User, words: str) -> list[Group]:
