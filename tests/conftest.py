@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
@@ -27,6 +28,8 @@ from tests.servers.processes import memory_folder
 from tests.servers.watchdog import Watchdog
 
 ROOT = Path(__file__).resolve().parent.parent
+hypothesis.settings.register_profile("tests", deadline=None)  # how long an example takes tells of the machine
+hypothesis.settings.load_profile("tests")
 MEMORY = 4 << 30
 """Bytes of memory that must be free for the folders of a run; with four workers it takes about a quarter."""
 _watchdog = pytest.StashKey[Watchdog]()

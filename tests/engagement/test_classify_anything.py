@@ -74,7 +74,7 @@ def assert_well_formed(verdict: Judgement) -> None:
     assert all(reason.sentence() for reason in verdict.reasons)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(hits)
 def test_classify_answers_any_hit(hit: Evidence) -> None:
     verdict = classify(hit)
@@ -84,7 +84,7 @@ def test_classify_answers_any_hit(hit: Evidence) -> None:
     assert isinstance(client_name(hit.headers), str)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(hits, max_size=8))
 def test_judge_sequence_answers_any_sequence(sequence: list[Evidence]) -> None:
     verdicts = judge_sequence(list(enumerate(sequence)))
@@ -100,7 +100,7 @@ aged = st.builds(lambda hit, age: replace(hit, seconds_after_send=age), hits, AG
 BY_RULES = Windows(), RELEASES, ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(aged, min_size=1, max_size=4), st.sampled_from(ADDRESSES))
 def test_a_request_that_is_remembered_is_judged_as_if_it_were_the_first(sequence: list[Evidence], ip: str) -> None:
     stage = FirstStage(*BY_RULES)
@@ -118,7 +118,7 @@ def test_a_request_that_is_remembered_is_judged_as_if_it_were_the_first(sequence
         assert all(case.younger_than(seconds) == fresh.younger_than(seconds) for seconds in (600, 1800))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(aged, st.floats(0, 120)), max_size=5))
 def test_where_no_hit_speaks_for_others_the_sequence_says_nothing(sequence: list[tuple[Evidence, float]]) -> None:
     judged = [SequenceHit(at, t, hit, classify(hit)) for at, (hit, t) in enumerate(sequence)]
@@ -126,7 +126,7 @@ def test_where_no_hit_speaks_for_others_the_sequence_says_nothing(sequence: list
         assert resolve(judged) == {hit.key: hit.verdict for hit in judged}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(hits, st.floats(0, 1e6))
 def test_what_others_do_never_makes_a_person_of_a_machine(hit: Evidence, seconds: float) -> None:
     alone = judge_sequence([(0, hit)])[0]
@@ -164,7 +164,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(lines, max_size=4))
 def test_judge_lines_raises_nothing_but_bad_lines(given_lines: list[str]) -> None:
     answered: list[str] = []

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
@@ -73,7 +73,6 @@ def test_every_letter_of_the_corpus_is_read(path: object) -> None:
     assert letter.to or "p01" in str(path) or "p22" in str(path)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=20)), max_size=60).map(b"".join))
 def test_nothing_raises_on_any_bytes(octets: bytes) -> None:
     letter = checked(parse(octets))
@@ -87,7 +86,6 @@ def test_nothing_raises_on_any_bytes(octets: bytes) -> None:
         assert hashlib.sha256(content).hexdigest() == file.digest
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=60), st.text(max_size=300))
 def test_nothing_raises_on_any_text(subject: str, name: str, body: str) -> None:
     octets = f"From: {name} <a@b.example>\nSubject: {subject}\n\n{body}".encode("utf-8", "replace")

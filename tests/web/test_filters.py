@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 from starlette.datastructures import QueryParams
@@ -54,7 +54,6 @@ def test_taking_off_every_value_leaves_nothing(chosen: Filter) -> None:
     assert rest.is_empty
 
 
-@settings(deadline=None)
 @given(FILTERS)
 def test_a_filter_always_makes_a_query(empty: AppContext, chosen: Filter) -> None:
     user = User(id=1, email="a@example.com", name="A", timezone="Pacific/Kiritimati")

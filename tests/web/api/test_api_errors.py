@@ -155,7 +155,7 @@ _CALLS = st.sampled_from(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(call=_CALLS, body=_BODIES)
 def test_no_body_breaks_anything(bob: Caller, call: tuple[str, str], body: Any) -> None:
     content = json.dumps(body).encode("utf-8", "surrogatepass")
@@ -164,14 +164,14 @@ def test_no_body_breaks_anything(bob: Caller, call: tuple[str, str], body: Any) 
     assert response.json() is not None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(call=_CALLS, content=st.binary(max_size=60))
 def test_no_bytes_break_anything(bob: Caller, call: tuple[str, str], content: bytes) -> None:
     problem_or_success = bob.raw(*call, content)
     assert problem_or_success.status_code < 500, problem_or_success.text
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/messages/", "/accounts/", "/recipients/", "/notifications/"]),
     name=st.text(min_size=1, max_size=30),

@@ -18,7 +18,6 @@ ENDLESS = {"/feed"}
 """Calls whose answer goes on for minutes."""
 BOUNDED = settings(
     max_examples=8,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],
