@@ -25,7 +25,7 @@ from tracker.crm.enquiries import wake_snoozed
 from tracker.crm.file_import import continue_imports
 from tracker.engagement.edge_sources import Edge, SourceError, edges
 from tracker.engagement.ingest import BATCH as hits_at_once
-from tracker.engagement.ingest import drain, drain_backlog, retry_quarantined
+from tracker.engagement.ingest import drain, drain_backlog, prepare, retry_quarantined
 from tracker.engagement.range_refresh import refresh_due
 from tracker.engagement.rejudge import rejudge_nightly
 from tracker.engagement.reverse_dns import ReverseDns
@@ -99,6 +99,8 @@ class Task:
     """Lets a function that waits by itself come back, when it is woken or the worker is to stop; called from other threads."""
     due: Callable[[Session], datetime | None] | None = None
     """When there will be something to do, as far as is known now."""
+    prepare: Callable[[AppContext], None] | None = None
+    """Makes ready, before the first look, what the function would have to wait for when its first work comes."""
     end: Callable[[AppContext, float], None] | None = None
     """Ends what the function has started beside itself, within so many seconds; called once the worker is to stop."""
 
@@ -202,7 +204,7 @@ def _first(column: Any, *conditions: ColumnElement[bool]) -> Callable[[Session],
 def _draining(edge: Edge) -> Task:
     is_local = edge.name == "local"  # a remote edge holds the question until it has hits
     period, watches = (NET_SECONDS, ("spool",)) if is_local else (GAP_SECONDS, ())
-    return Task(f"drain {edge.name}", partial(_drain, edge), period, watches=watches)
+    return Task(f"drain {edge.name}", partial(_drain, edge), period, watches=watches, prepare=prepare)
 
 
 def _drain(edge: Edge, context: AppContext) -> int:
@@ -289,6 +291,7 @@ class Worker:
 
     def _go_on(self, task: Task, subscription: Subscription) -> None:
         failures = 0
+        self._prepare(task)
         while not self._shutdown.is_set():
             subscription.clear()
             if self._shutdown.is_set():  # said between the two lines above
@@ -303,6 +306,13 @@ class Worker:
                 subscription.wait(self._until_due(task))
                 self._shutdown.wait(max(0.0, looked_at + GAP_SECONDS - time.monotonic()))
         self._end(task)
+
+    def _prepare(self, task: Task) -> None:
+        if task.prepare is not None:
+            try:
+                task.prepare(self._context)
+            except Exception as error:  # the task itself will say so
+                log.debug("%s: %s", task.what, type(error).__name__)
 
     def _until_due(self, task: Task) -> float:
         """Seconds until the task has to look again, if nothing wakes it."""

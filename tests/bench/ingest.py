@@ -9,6 +9,7 @@ With ``--backlog`` the bell of fresh ones is measured once more while so many hi
 
 import argparse
 import cProfile
+import gc
 import pstats
 import random
 import resource
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from sqlmodel import col, func, select
@@ -33,7 +35,7 @@ from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers.postgresql import postgresql
 from tracker.engagement.edge_sources import LocalSpool
-from tracker.engagement.ingest import drain, drain_backlog
+from tracker.engagement.ingest import drain, drain_backlog, prepare
 from tracker.engagement.rejudge import rejudge_held
 from tracker.models import Event, FeedItem, Notification
 from tracker.runtime.context import AppContext
@@ -97,8 +99,10 @@ def measure(
 ) -> None:
     """Takes in so many hits that wait in the spool, then judges all of them again."""
     fill_spool(context, make_hits(send_out(context, hits // HITS_PER_DELIVERY), hits))
+    drain_together, end = ready_to_drain(context, workers)
     begin = time.process_time()
-    took = clock(lambda: drain_together(context, workers))
+    took = clock(drain_together)
+    end()
     busy = time.process_time() - begin
     assert count_events(context) == hits
     per_second = f"{hits / took:8,.0f} hits/s from spool to stored verdict"
@@ -122,22 +126,38 @@ def profiled(work: Callable[[], None]) -> float:
     return took
 
 
-def drain_together(context: AppContext, workers: int) -> None:
-    settings = context.settings
+def ready_to_drain(context: AppContext, workers: int) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Workers that run already, as they do when hits come: what lets them drain all together, and what ends them."""
+    settings, processes = context.settings, get_context("spawn")
+    gate = processes.Barrier(workers)
     others = [
-        get_context("spawn").Process(target=_drain_apart, args=(settings.data_dir, settings.database_url))
+        processes.Process(target=_drain_apart, args=(settings.data_dir, settings.database_url, gate))
         for _ in range(workers - 1)
     ]
     for other in others:
         other.start()
-    drain_all(context)
-    for other in others:
-        other.join()
+    prepare(context)
+    gate.wait()
 
-
-def _drain_apart(folder: Path, database_url: str) -> None:
-    with opened_context(folder, database_url) as context:
+    def drain_together() -> None:
+        gate.wait()
         drain_all(context)
+        gate.wait()
+
+    def end() -> None:
+        for other in others:
+            other.join()
+
+    return drain_together, end
+
+
+def _drain_apart(folder: Path, database_url: str, gate: Barrier) -> None:
+    with opened_context(folder, database_url) as context:
+        prepare(context)
+        gate.wait()
+        gate.wait()
+        drain_all(context)
+        gate.wait()
 
 
 def drain_all(context: AppContext) -> None:
@@ -179,6 +199,7 @@ def bell_waits(context: AppContext, seconds: float, backlog: int = 0) -> list[fl
     watcher = threading.Thread(target=_watch, args=(context, seen, stop))
     worker = Worker(context, [task for task in tasks(context) if task.what in ("drain local", "settle")])
     readers = get_context("spawn").Process(target=hit_steadily, args=(context.settings.data_dir, deliveries, seconds))
+    gc.freeze()  # as the commands do that run a worker
     worker.start()
     watcher.start()
     readers.start()

@@ -19,7 +19,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from pixel.hits import Hit
 from tracker.engagement.edge_sources import EdgeSource
+from tracker.engagement.hit_context import hit_context_of
+from tracker.engagement.judge.client_names import client_name
+from tracker.engagement.judging import Scope, held_hits
 from tracker.engagement.process_hits import process_hits
+from tracker.engagement.rules import rules_of
 from tracker.models import DrainBacklog, DrainCursor, Event, QuarantinedHit
 from tracker.models.counting.bulk import insert_or_keep
 from tracker.models.counting.tables import in_bound_list, run_made_once
@@ -33,9 +37,18 @@ log = logging.getLogger(__name__)
 BATCH = 2000
 BEHIND = 2 * BATCH
 """So many hits that wait are a backlog: whatever comes from now on goes before them."""
-PART = 3 * BATCH
+PART = BATCH
 """Hits of a backlog that one worker claims at a time."""
 LEASE = "backlog"
+
+
+def prepare(context: AppContext) -> None:
+    """Reads what the first hits would have to wait for: range files, the patterns of programs' names, the statements' making."""
+    client_name({"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0"})
+    rules = rules_of(context)
+    with context.database.reading() as session:
+        hit_context_of(session, context, ())
+        held_hits(session, context, rules, {0}, Scope.around([now()], rules))
 
 
 def drain(context: AppContext, source: EdgeSource) -> int:

@@ -7,8 +7,9 @@ too large or too lively to ship; once downloaded they join as further tables (`a
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
@@ -46,16 +47,9 @@ class Table:
     date: str
     source: str
     networks: tuple[Network, ...]
-    _bounds: dict[int, tuple[list[int], list[int]]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_bounds", {version: _bounds(self.networks, version) for version in (4, 6)})
 
     def __contains__(self, address: Address) -> bool:
-        firsts, lasts = self._bounds[address.version]
-        number = int(address)
-        at = bisect_right(firsts, number) - 1
-        return at >= 0 and number <= lasts[at]
+        return bool(_names_at(address, (self,)))
 
 
 @dataclass(frozen=True)
@@ -64,11 +58,6 @@ class RangeFileRefusal:
 
     name: str
     sentence: str
-
-
-def _bounds(networks: Iterable[Network], version: int) -> tuple[list[int], list[int]]:
-    mine = sorted((n for n in networks if n.version == version), key=lambda n: int(n.network_address))
-    return [int(n.network_address) for n in mine], [int(n.broadcast_address) for n in mine]
 
 
 @lru_cache(maxsize=65536)
@@ -114,7 +103,36 @@ def _tags(ip: str, tables: tuple[Table, ...]) -> frozenset[str]:
     address = parse_address(ip)
     if address is None:
         return frozenset()
-    return frozenset(table.name for table in tables if address in table)
+    return _names_at(address, tables)
+
+
+def _names_at(address: Address, tables: tuple[Table, ...]) -> frozenset[str]:
+    firsts, names = _merged(tables)[address.version]
+    return names[bisect_right(firsts, int(address))]
+
+
+@lru_cache(maxsize=4)
+def _merged(tables: tuple[Table, ...]) -> dict[int, tuple[list[int], list[frozenset[str]]]]:
+    """By IP version: the addresses at which the names of the tables that hold an address change, and the names before the first
+    of them and from each of them on. All tables are asked by one search so."""
+    return {version: _changes(tables, version) for version in (4, 6)}
+
+
+def _changes(tables: tuple[Table, ...], version: int) -> tuple[list[int], list[frozenset[str]]]:
+    changes: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for table in tables:
+        for network in table.networks:
+            if network.version == version:
+                changes[int(network.network_address)].append((table.name, 1))
+                changes[int(network.broadcast_address) + 1].append((table.name, -1))
+    firsts, names = sorted(changes), [frozenset[str]()]
+    depths, alike = defaultdict[str, int](int), dict[frozenset[str], frozenset[str]]()
+    for first in firsts:
+        for name, change in changes[first]:
+            depths[name] += change
+        present = frozenset(name for name, depth in depths.items() if depth)
+        names.append(alike.setdefault(present, present))
+    return firsts, names
 
 
 def look_up(ip: str, net: Net = Net(), tables: Sequence[Table] | None = None) -> Net:
