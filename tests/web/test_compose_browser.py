@@ -148,6 +148,11 @@ def test_control_enter_sends_what_is_on_the_screen_and_undo_brings_it_back(
     assert "Hello" in html
     with context.database.reading() as session:
         assert session.exec(select(Delivery)).one().address == "anna@example.org"
+    left = page.locator(".flash-left")
+    expect(left).to_have_text(re.compile("^(1[0-9]|2[0-9]|30)$"))
+    before = int(left.inner_text())
+    expect(left).to_have_text(re.compile(f"^({'|'.join(str(n) for n in range(before))})$"))
+    expect(page.get_by_role("button", name="Undo")).to_have_count(1)
     page.locator(".flash").get_by_role("button", name="Undo").click()
     page.wait_for_url(f"**/compose/{message.public_id}")
     expect(page.locator("[data-editor]")).to_have_text("Hello")

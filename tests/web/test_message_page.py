@@ -116,6 +116,7 @@ def test_recipients_with_policy_and_the_servers_words(context: AppContext, clien
     offer = text_at(client.get(f"/mail/{the_offer(context, alice).public_id}"), ".message-people")
     assert "Luc Moreau" in offer
     assert "not tracked: was never asked" in offer
+    assert offer.partition("Luc Moreau")[2].count("never asked") == 1, "said once"
 
 
 def test_a_copy_of_a_paused_account_says_until_when_it_waits_and_why(

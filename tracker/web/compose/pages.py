@@ -262,11 +262,12 @@ def _remember_choice(session: Session, user: User, typed: ComposeForm) -> None:
 
 
 def _sent(user: User, typed: ComposeForm, message: Message) -> Response:
-    undo = {"action": f"/mail/{message.public_id}/cancellation", "action_label": _("Undo")}
+    until = now().timestamp() + user.undo_seconds if user.undo_seconds and not typed.send_at else 0
     said = _("On its way in a moment.") if user.undo_seconds else _("Waiting to be sent.")
     if typed.send_at:
         said = _("Scheduled. It waits until its time.")
-    return redirect(f"/mail/{message.public_id}", said, **undo)
+    path = f"/mail/{message.public_id}"
+    return redirect(path, said, action=f"{path}/cancellation", action_label=_("Undo"), until=until)
 
 
 def _nothing_to_save(request: Request) -> Response:

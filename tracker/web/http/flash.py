@@ -1,6 +1,7 @@
 """One sentence that outlives a redirect: signed, in a cookie, shown once."""
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.runtime.context import AppContext
+from tracker.runtime.database import now
 
 COOKIE = "inkling_flash"
 SECONDS = 60
@@ -15,12 +17,18 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Flash:
-    """``kind`` is ``done`` or ``problem``. With ``action`` (a path of ours) there is a button that POSTs to it."""
+    """``kind`` is ``done`` or ``problem``. With ``action`` (a path of ours) there is a button that POSTs to it, of use until
+    ``until`` (seconds since 1970; 0 for always)."""
 
     text: str
     kind: str = "done"
     action: str = ""
     action_label: str = ""
+    until: float = 0
+
+    @property
+    def seconds_left(self) -> int:
+        return max(0, ceil(self.until - now().timestamp()))
 
 
 def put_flash(context: AppContext, response: Response, flash: Flash) -> None:

@@ -40,16 +40,22 @@ def render(request: Request, template: str, context: Mapping[str, Any] | None = 
 
 
 def redirect(
-    path: str, message: str | None = None, *, kind: str = "done", action: str = "", action_label: str = ""
+    path: str,
+    message: str | None = None,
+    *,
+    kind: str = "done",
+    action: str = "",
+    action_label: str = "",
+    until: float = 0,
 ) -> Response:
     """To another page of ours (303), which shows ``message`` once. ``kind`` is ``done`` or ``problem``.
 
-    With ``action`` the sentence has a button that POSTs to that path (such as Undo).
+    With ``action`` the sentence has a button that POSTs to that path (such as Undo), and counts down to ``until``.
     """
     response = RedirectResponse(path, 303)
     if message:
         # The door that lets this answer out signs it into a cookie.
-        response.flash = Flash(message, kind, action, action_label)  # type: ignore[attr-defined]
+        response.flash = Flash(message, kind, action, action_label, until)  # type: ignore[attr-defined]
     return response
 
 

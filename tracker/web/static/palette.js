@@ -28,7 +28,7 @@ export async function fill() {
   const answer = await fetch(`/search?part=lines&q=${encodeURIComponent(typed)}`).catch(() => null);
   if (!answer?.ok || asked !== typed) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  list.append(...page.querySelectorAll("li"));
+  list.append(...page.querySelectorAll(links().length ? "li:has(a)" : "li"));
   if (!chosen()) choose(links()[0]);
 }
 

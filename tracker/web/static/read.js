@@ -1,4 +1,4 @@
-// One mail: what is looked at counts as read, and the frame that shows it is as tall as what is in it.
+// One mail: what is looked at counts as read, the frame that shows it is as tall as what is in it, and undo counts down.
 const page = document.querySelector("[data-reading]");
 function read() {
   if (!document.hidden) fetch(page.dataset.reading, { method: "POST", body: new URLSearchParams() });
@@ -20,3 +20,8 @@ if (frame) {
   new ResizeObserver(() => { if (frame.clientWidth !== width) { width = frame.clientWidth; fit(); } }).observe(frame);
   if (frame.contentDocument?.readyState === "complete") fit();
 }
+
+// How many seconds are left to take it back.
+const left = document.querySelector("[data-left]");
+for (let seconds = left?.dataset.left; seconds >= 0; seconds--)
+  setTimeout(() => { left.textContent = seconds || ""; }, (left.dataset.left - seconds) * 1000);
