@@ -27,7 +27,7 @@ def _json_lines(origin: str) -> bytes:
     return header_lines(_json_headers(origin))
 
 
-def told(origin: str, body: bytes) -> Answer:
+def json_answer(origin: str, body: bytes) -> Answer:
     """JSON for the page of this origin (empty: a program's that named none)."""
     headers = _json_headers(origin)
     return Answer(200, headers, body, _json_lines(origin))

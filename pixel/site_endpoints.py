@@ -99,14 +99,14 @@ class SiteEndpoints:
         robot = asked.webdriver or is_robot(agent)
         client = self._client(scope)
         if (robot and site.ignore_robots) or self._over_limit(client, site):
-            return site_answers.told(origin, NOTHING)
+            return site_answers.json_answer(origin, NOTHING)
         request = Request(time.time_ns() // 1_000_000, client, scope)
         draft = VisitDraft(request, asked, self._decision(site, asked, agent, robot, request.at), agent, robot)
         is_stored = await self._spool.append(draft, STORED_WITHIN)
         self.resolved += 1
         # an address whose visit is stored nowhere would tell nothing, and its letter would look forged
         answer = self._answer(site, draft.outcome) if is_stored and draft.outcome is not None else NOTHING
-        return site_answers.told(origin, answer)
+        return site_answers.json_answer(origin, answer)
 
     def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, PublishedSite | None, Answer]:
         """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns

@@ -251,18 +251,18 @@ def kept_files() -> Iterator[tuple[str, str]]:
 
 def test_no_file_names_a_package_registry() -> None:
     """Where packages come from is the affair of who installs them."""
-    found = [f"{name}: {host}" for name, content in kept_files() for host in REGISTRIES if host in content]
-    assert found == [], "take the address out; a lock file holds versions and hashes alone"
+    problems = [f"{name}: {host}" for name, content in kept_files() for host in REGISTRIES if host in content]
+    assert problems == [], "take the address out; a lock file holds versions and hashes alone"
 
 
 def test_no_file_names_a_folder_of_one_machine() -> None:
     home = re.compile("/".join(("", "home", r"[a-z]\w+", "")))
-    found = [
+    problems = [
         f"{name}: {path}"
         for name, content in kept_files()
         for path in [*(ours for ours in OUR_PATHS if ours in content), *home.findall(content)]
     ]
-    assert found == [], "use a relative path, or a temporary folder"
+    assert problems == [], "use a relative path, or a temporary folder"
 
 
 def test_every_template_is_read() -> None:
@@ -274,20 +274,20 @@ class Inline(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.problems: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        data = given.get("type") in ("application/json", "text/template")
-        if tag == "script" and "src" not in given and not data:
-            self.found.append(f"line {self.getpos()[0]}: <script> without src")
+        attributes = dict(attrs)
+        data = attributes.get("type") in ("application/json", "text/template")
+        if tag == "script" and "src" not in attributes and not data:
+            self.problems.append(f"line {self.getpos()[0]}: <script> without src")
         if tag == "style":
-            self.found.append(f"line {self.getpos()[0]}: <style>")
+            self.problems.append(f"line {self.getpos()[0]}: <style>")
         for name, value in attrs:
             if re.match(r"on[a-z]", name) or name == "style":
-                self.found.append(f"line {self.getpos()[0]}: {name}=")
+                self.problems.append(f"line {self.getpos()[0]}: {name}=")
             if (value or "").strip().lower().startswith("javascript:"):
-                self.found.append(f"line {self.getpos()[0]}: {name}=javascript:")
+                self.problems.append(f"line {self.getpos()[0]}: {name}=javascript:")
 
 
 @pytest.mark.parametrize("template", PAGES, ids=lambda path: path.name)
@@ -296,7 +296,7 @@ def test_pages_hold_no_script_and_no_style(template: Path) -> None:
     # The language of the templates is blanked, so that it cannot hide a tag; what it prints is the pages' own tests' affair.
     inline.feed(re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", _blank, template.read_text("utf-8"), flags=re.DOTALL))
     inline.close()
-    assert inline.found == [], (
+    assert inline.problems == [], (
         "put it into a file of tracker/web/static and find the element by a data attribute or a class"
     )
 

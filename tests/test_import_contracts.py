@@ -68,8 +68,8 @@ HARMLESS = set(_HARMLESS.split())
 
 def contracts() -> list[dict[str, Any]]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    found: list[dict[str, Any]] = settings["tool"]["importlinter"]["contracts"]
-    return found
+    listed: list[dict[str, Any]] = settings["tool"]["importlinter"]["contracts"]
+    return listed
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_the_contract_holds(contract: str, cache: Path) -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     command = [str(linter), "--no-logo", "--contract", contract, "--cache-dir", str(cache)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    kept = done.returncode == 0 and "1 kept, 0 broken" in done.stdout
-    assert kept, f"{INSTEAD[contract]}\n{done.stdout}{done.stderr}"
+    is_kept = done.returncode == 0 and "1 kept, 0 broken" in done.stdout
+    assert is_kept, f"{INSTEAD[contract]}\n{done.stdout}{done.stderr}"
 
 
 def test_no_module_must_be_imported_before_another(graph: grimp.ImportGraph) -> None:

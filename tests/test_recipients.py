@@ -46,9 +46,9 @@ def test_one_person_has_one_row(context: AppContext) -> None:
     assert make(context, ANNA, name="Somebody else").name == "Anna Weber"
     with context.database.reading() as session:
         assert [r.id for r in session.exec(select(Recipient))] == [made.id]
-        found = find(session, "ANNA@client.example")
-        assert found is not None
-        assert found.id == made.id
+        recipient = find(session, "ANNA@client.example")
+        assert recipient is not None
+        assert recipient.id == made.id
         assert find(session, "luc@client.example") is None
 
 

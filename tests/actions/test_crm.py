@@ -138,9 +138,9 @@ def test_a_letter_is_bound_and_taken_off_by_the_api(workspace: Workspace, alice:
 def test_customers_come_in_as_csv_with_a_result_for_each_line(workspace: Workspace, alice: Person) -> None:
     file = "name,addresses\nAnna,anna@client.example\nBad,nothing\n"
     answer = alice.program.post("/api/v1/customers/import", content=file.encode(), headers={"Content-Type": "text/csv"})
-    told = made(answer, 200)
-    assert [(item["line"], item["status"]) for item in told["items"]] == [(2, "created"), (3, "refused")]
-    assert (told["created"], told["refused"]) == (1, 1)
+    result = made(answer, 200)
+    assert [(item["line"], item["status"]) for item in result["items"]] == [(2, "created"), (3, "refused")]
+    assert (result["created"], result["refused"]) == (1, 1)
 
 
 def test_the_report_is_the_same_as_json_and_as_csv(workspace: Workspace, alice: Person, inbox: Arrivals) -> None:
@@ -183,52 +183,52 @@ def test_a_day_of_two_managers_on_the_pages(workspace: Workspace, alice: Person,
         assert bob.browser.get(path).status_code == 200, path
     assert "Anna" in bob.browser.get("/customers/export").text
     origin = {"Origin": workspace.url, "Sec-Fetch-Site": "same-origin"}
-    here = f"/letters/{came.public_id}"
-    bob.browser.post(f"{here}/completion", data={"act": "done"}, headers=origin)
+    url = f"/letters/{came.public_id}"
+    bob.browser.post(f"{url}/completion", data={"act": "done"}, headers=origin)
     assert made(bob.api("GET", "/enquiries?list=done"), 200)["items"][0]["id"] == came.public_id
-    bob.browser.post(f"{here}/binding", data={"act": "unbind"}, headers=origin)
-    bob.browser.post(f"{here}/binding", data={"act": "bind", "to": "[#3112]"}, headers=origin)
+    bob.browser.post(f"{url}/binding", data={"act": "unbind"}, headers=origin)
+    bob.browser.post(f"{url}/binding", data={"act": "bind", "to": "[#3112]"}, headers=origin)
     assert made(bob.api("GET", f"/letters/{came.public_id}"), 200)["bound"]["kind"] == "order"
     bob.browser.post("/status", data={"status": "lunch", "back": "/customers"}, headers=origin)
     assert made(bob.api("GET", "/me"), 200)["status"] == "lunch"
     bob.browser.post(
-        f"{here}/assignment", data={"manager": alice.user.public_id, "from": bob.user.public_id}, headers=origin
+        f"{url}/assignment", data={"manager": alice.user.public_id, "from": bob.user.public_id}, headers=origin
     )
-    assert bob.browser.get(here).status_code == 404
-    assert alice.browser.get(here).status_code == 200
+    assert bob.browser.get(url).status_code == 404
+    assert alice.browser.get(url).status_code == 200
 
 
 def test_webhooks_and_office_hours_on_the_pages(workspace: Workspace, alice: Person, bob: Person) -> None:
     """What the API does the pages do: made with the secret shown once, tried, changed, off and on, sent again, deleted."""
     page = bob.browser.post("/settings/webhooks", data={"url": "http://127.0.0.1:9/<b>", "kinds": ["letter.received"]})
     (endpoint,) = workspace.rows(WebhookEndpoint, user_id=bob.id)
-    here = f"/settings/webhooks/{endpoint.public_id}"
+    url = f"/settings/webhooks/{endpoint.public_id}"
     assert ("whsec_" in page.text, "&lt;b&gt;" in page.text) == (True, True), page.text[-1500:]
-    assert "whsec_" not in bob.browser.get(here).text
-    assert alice.browser.get(here).status_code == 404
+    assert "whsec_" not in bob.browser.get(url).text
+    assert alice.browser.get(url).status_code == 404
     wrong = bob.browser.post("/settings/webhooks", data={"url": "http://10.0.0.1/"})
     assert (wrong.status_code, "kinds-wrong" in wrong.text) == (422, True)
-    assert "whsec_" in bob.browser.post(f"{here}/secret").text
+    assert "whsec_" in bob.browser.post(f"{url}/secret").text
     assert workspace.read(endpoint).secret_before is not None
-    bob.browser.post(f"{here}/test")
+    bob.browser.post(f"{url}/test")
     (event,) = workspace.rows(WebhookEvent)
-    assert event.public_id in bob.browser.get(here).text
+    assert event.public_id in bob.browser.get(url).text
     deliver_to_endpoint(workspace.context, endpoint.id, Shutdown())
-    assert "ConnectError" in bob.browser.get(here).text
-    bob.browser.post(f"{here}/replay", data={"event": event.public_id})
+    assert "ConnectError" in bob.browser.get(url).text
+    bob.browser.post(f"{url}/replay", data={"event": event.public_id})
     assert [row.tries for row in workspace.rows(WebhookDelivery)] == [0]
     for act, active in (("off", False), ("on", True)):
-        bob.browser.post(here, data={"act": act})
+        bob.browser.post(url, data={"act": act})
         assert workspace.read(endpoint).active is active
     bob.browser.post(
-        here, data={"act": "save", "url": "http://127.0.0.1:9/y", "kinds": ["message.opened", "customer.created"]}
+        url, data={"act": "save", "url": "http://127.0.0.1:9/y", "kinds": ["message.opened", "customer.created"]}
     )
     assert workspace.read(endpoint).kinds == ["message.opened", "customer.created"]
     assert (
-        bob.browser.post(here, data={"act": "save", "url": "ftp://x", "kinds": ["customer.created"]}).status_code == 422
+        bob.browser.post(url, data={"act": "save", "url": "ftp://x", "kinds": ["customer.created"]}).status_code == 422
     )
     assert "127.0.0.1:9/y" in bob.browser.get("/settings/webhooks").text
-    bob.browser.post(here, data={"act": "remove"})
+    bob.browser.post(url, data={"act": "remove"})
     assert workspace.rows(WebhookEndpoint) == []
 
     assert bob.browser.get("/settings/office-hours").status_code == 403

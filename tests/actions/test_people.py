@@ -55,7 +55,7 @@ def test_every_way_to_choose_a_password_asks_the_same_of_it(
     assert refusal(chosen) == refusal(changed) == ("invalid", ["password"])
     assert typed.status_code == 303
     added = workspace.inkling.in_process(
-        "user", "add", "new@example.com", "--name", "New", "--password-stdin", given=password.encode() + b"\n"
+        "user", "add", "new@example.com", "--name", "New", "--password-stdin", stdin=password.encode() + b"\n"
     )
     assert added.code == 1
     assert password_fits(workspace.read(bob.user).password_hash, PASSWORD)
@@ -86,7 +86,7 @@ def test_a_name_that_nobody_can_bear(workspace: Workspace, alice: Person, name: 
     form = {"name": name, "email": "new@example.com", "role": "member", "locale": "en"}
     assert refusal(alice.browser.post("/settings/people", data=form)) == ("invalid", ["name"])
     done = workspace.inkling.in_process(
-        "user", "add", "new@example.com", "--name", name, "--password-stdin", given=b"long enough for it\n"
+        "user", "add", "new@example.com", "--name", name, "--password-stdin", stdin=b"long enough for it\n"
     )
     assert done.code == 1
     assert workspace.rows(User, email="new@example.com") == []
@@ -97,7 +97,7 @@ def test_an_address_that_nobody_can_be_added_with(workspace: Workspace, alice: P
     form = {"name": "New", "email": email, "role": "member", "locale": "en"}
     assert refusal(alice.browser.post("/settings/people", data=form)) == ("invalid", ["email"])
     done = workspace.inkling.in_process(
-        "user", "add", email, "--name", "New", "--password-stdin", given=b"long enough for it\n"
+        "user", "add", email, "--name", "New", "--password-stdin", stdin=b"long enough for it\n"
     )
     assert done.code == 1
     assert workspace.rows(User, name="New") == []

@@ -43,7 +43,7 @@ class Contestant:
     needs: tuple[str, ...] = ()
     imports: str = ""
     prepare: str = ""
-    kept: Callable[[Path], int] | None = None
+    stored: Callable[[Path], int] | None = None
 
 
 def _python(*arguments: str) -> list[str]:
@@ -92,7 +92,7 @@ CONTESTANTS = (
         lambda: open_path(_TOKENS.open(new_public_id())),
         _edge,
         imports="pixel.__main__",
-        kept=_hits,
+        stored=_hits,
     ),
     Contestant(
         "Inkling, signed click",
@@ -100,7 +100,7 @@ CONTESTANTS = (
         lambda: click_path(_TOKENS.click(new_public_id(), 0, "https://example.org/offers/autumn?utm_source=mail")),
         _edge,
         imports="pixel.__main__",
-        kept=_hits,
+        stored=_hits,
     ),
     Contestant(
         "bare ASGI pixel (the ceiling)",
@@ -122,7 +122,7 @@ CONTESTANTS = (
         lambda: "/o/x.gif",
         empty_gif.command,
         needs=("nginx",),
-        kept=_log_lines,
+        stored=_log_lines,
     ),
     Contestant(
         "emark",
@@ -132,7 +132,7 @@ CONTESTANTS = (
         needs=("emark", "django"),
         imports=f"uvicorn, {_PEERS}.emark_site",
         prepare=f"{_PEERS}.emark_site",
-        kept=_emark_rows,
+        stored=_emark_rows,
     ),
     Contestant(
         "pytracking, Django view",
@@ -176,7 +176,7 @@ class Result:
     cpu_us: float
     memory_mb: float
     import_ms: float | None
-    kept: int | None
+    stored: int | None
 
 
 def measure(contestant: Contestant, seconds: int) -> Result:
@@ -191,18 +191,18 @@ def measure(contestant: Contestant, seconds: int) -> Result:
         try:
             wait_until(lambda: listening(port))
             warm = load(port, target, 1, _last_core())
-            before = None if contestant.kept is None else contestant.kept(folder)
+            before = None if contestant.stored is None else contestant.stored(folder)
             spent = _cpu_seconds(server.pid)
             figures = load(port, target, seconds, _last_core())
             cpu_us = (_cpu_seconds(server.pid) - spent) / figures.answers * 1e6
             memory = _memory_mb(server.pid)
             time.sleep(0.3)
-            kept = None if contestant.kept is None or before is None else contestant.kept(folder) - before
+            stored = None if contestant.stored is None or before is None else contestant.stored(folder) - before
         finally:
             server.terminate()
             server.wait(30)
     assert warm.answers, "the server answered nothing"
-    return Result(contestant, figures, cpu_us, memory, import_ms, kept)
+    return Result(contestant, figures, cpu_us, memory, import_ms, stored)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -213,11 +213,11 @@ def table(results: Sequence[Result]) -> str:
     ]
     for result in results:
         figures = result.load
-        kept = "—" if result.kept is None else f"{result.kept} of {figures.answers}"
+        stored = "—" if result.stored is None else f"{result.stored} of {figures.answers}"
         imported = "—" if result.import_ms is None else f"{result.import_ms:.0f}"
         lines.append(
             f"| {result.contestant.name} | {result.contestant.keeps} | {figures.per_second:,.0f} | {figures.p50_ms:.1f} "
-            f"| {figures.p99_ms:.1f} | {result.cpu_us:.0f} | {result.memory_mb:.0f} | {imported} | {kept} |"
+            f"| {figures.p99_ms:.1f} | {result.cpu_us:.0f} | {result.memory_mb:.0f} | {imported} | {stored} |"
         )
     return "\n".join(lines)
 
@@ -232,8 +232,8 @@ def add_figures(results: Sequence[Result]) -> None:
         add_figure(f"{name}: beside a bare ASGI pixel", load_.per_second, "a second", ratio=ratio, at_least=aim)
         add_figure(f"{name}: p99", load_.p99_ms, "ms", at_most=25)
         add_figure(f"{name}: memory", result.memory_mb, "MB", at_most=40)
-        if result.kept is not None:
-            add_figure(f"{name}: answered and not on disk", max(0, load_.answers - result.kept), at_most=0)
+        if result.stored is not None:
+            add_figure(f"{name}: answered and not on disk", max(0, load_.answers - result.stored), at_most=0)
 
 
 def missing(contestant: Contestant) -> str | None:

@@ -46,25 +46,25 @@ def main(seconds: float = 3) -> None:
         "| database | accepted | a second | p50, p99 | processor | statements | transactions |\n|---|---|---|---|---|---|---|"
     )
     for engine in ENGINES:
-        with world(engine) as here:
+        with world(engine) as gateway_world:
             for clients, how in ((1, "kept"), (10, "kept"), (10, "each")):
-                print(f"| {engine} | {clients} {how} | {here.accepted(clients, how, seconds)} |", flush=True)
+                print(f"| {engine} | {clients} {how} | {gateway_world.accepted(clients, how, seconds)} |", flush=True)
     print(
         "\n| database | accounts | handed on a second | processor | statements | transactions |\n|---|---|---|---|---|---|"
     )
     for engine in ENGINES:
         for accounts in (1, ACCOUNTS):
-            with world(engine, accounts) as here:
-                print(f"| {engine} | {accounts} | {here.handed_on(round(100 * seconds))} |", flush=True)
+            with world(engine, accounts) as gateway_world:
+                print(f"| {engine} | {accounts} | {gateway_world.handed_on(round(100 * seconds))} |", flush=True)
                 if engine == "postgresql" and accounts > 1:
-                    together = here.handed_on_by_two(round(200 * seconds))
+                    together = gateway_world.handed_on_by_two(round(200 * seconds))
                     print(f"| {engine} | {accounts}, two workers | {together:.0f} | | | |", flush=True)
     print("\n| database | size | memory to accept | memory to hand on |\n|---|---|---|---|")
     for engine in ENGINES:
-        with world(engine) as here:
-            here.one_of(0.005)
+        with world(engine) as gateway_world:
+            gateway_world.one_of(0.005)
             for megabytes in SIZES:
-                print(f"| {engine} | {here.one_of(megabytes)} |", flush=True)
+                print(f"| {engine} | {gateway_world.one_of(megabytes)} |", flush=True)
 
 
 @dataclass(frozen=True)

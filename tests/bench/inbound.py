@@ -102,18 +102,18 @@ def filled(server: Dovecot, letters: int) -> str:
 def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
     """Seconds that mbsync takes to copy the mailbox into a Maildir, and the bytes of it."""
     with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        (here / "copy").mkdir()
-        (here / "mbsyncrc").write_text(
+        target = Path(folder)
+        (target / "copy").mkdir()
+        (target / "mbsyncrc").write_text(
             f"IMAPAccount bench\nHost 127.0.0.1\nPort {server.imap_port}\nUser {address}\nPass {PLAIN_SECRET}\n"
             "SSLType None\nAuthMechs PLAIN\n\nIMAPStore far\nAccount bench\n\n"
-            f"MaildirStore near\nInbox {here}/copy/INBOX\n\n"
+            f"MaildirStore near\nInbox {target}/copy/INBOX\n\n"
             f"Channel bench\nFar :far:\nNear :near:\nPatterns INBOX\nCreate Near\nSync Pull\nSyncState *\n"
         )
         began = time.perf_counter()
-        subprocess.run(["mbsync", "-q", "-c", here / "mbsyncrc", "-a"], check=True)
+        subprocess.run(["mbsync", "-q", "-c", target / "mbsyncrc", "-a"], check=True)
         seconds = time.perf_counter() - began
-        return seconds, sum(path.stat().st_size for path in (here / "copy").rglob("*") if path.is_file())
+        return seconds, sum(path.stat().st_size for path in (target / "copy").rglob("*") if path.is_file())
 
 
 def first_load(context: AppContext, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:

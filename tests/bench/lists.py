@@ -144,7 +144,7 @@ def _measure(address: str, person: int, path: str, statements: Statements, tell:
     columns = "".join(f"{figure:8.1f}" for figure in figures)
     print(f"{'*' if misses else ' '}{columns} ms {count:3} {status} {person:2} {path}", flush=True)
     if tell:
-        for statement, took in sorted(statements.said, key=lambda one: -one[1]):
+        for statement, took in sorted(statements.said, key=lambda entry: -entry[1]):
             print(f"        {1000 * took:8.2f} ms  {' '.join(statement.split())}", flush=True)
     return misses
 

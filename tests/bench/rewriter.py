@@ -92,8 +92,8 @@ def _maker(context: AppContext, links: int, encoding: str) -> Callable[[str], Co
     html = _many_links(random.Random(5), links)
     raw = _message(html, encoding)
     delivery = Delivery(message_id=1, recipient_id=1, position=0, role="to", address="", opens_on=True, clicks_on=True)
-    found = rewrite(html, lambda url, _: url, None).links
-    planned: list[Any] = [SimpleNamespace(position=link.index, url=link.url, tracked=True) for link in found]
+    hrefs = rewrite(html, lambda url, _: url, None).links
+    planned: list[Any] = [SimpleNamespace(position=link.index, url=link.url, tracked=True) for link in hrefs]
     footer = Footer("We see whether this is opened.", "Your choice", f"{HOST}/r/{'x' * 80}")
     return lambda _: make_copy(context, raw, delivery, planned, hidden_link=True, footer=lambda _: footer)
 

@@ -198,18 +198,18 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=SEED)
     words = parser.parse_args()
-    found = soak(words.messages, words.kills, seed=words.seed)
+    result = soak(words.messages, words.kills, seed=words.seed)
     print(
-        f"{found.messages} messages to {found.deliveries} recipients, {found.kills} times kill -9: {found.seconds:.0f} s"
+        f"{result.messages} messages to {result.deliveries} recipients, {result.kills} times kill -9: {result.seconds:.0f} s"
     )
-    print("what the server did: " + ", ".join(f"{count}× {what}" for what, count in found.troubles.most_common()))
+    print("what the server did: " + ", ".join(f"{count}× {what}" for what, count in result.troubles.most_common()))
     print(
-        f"sent: {found.sent} messages; accepted: {found.accepted} copies; lost: {found.lost}; mixed up: {found.mixed_up}"
+        f"sent: {result.sent} messages; accepted: {result.accepted} copies; lost: {result.lost}; mixed up: {result.mixed_up}"
     )
-    print(f"doubled: {found.doubled} of at most {found.kills}, each killed between the 250 and our note of it")
-    print(f"tried again because the line was cut before the 250: {found.unheard}")
-    print("sound" if found.is_sound else "NOT SOUND")
-    return 0 if found.is_sound else 1
+    print(f"doubled: {result.doubled} of at most {result.kills}, each killed between the 250 and our note of it")
+    print(f"tried again because the line was cut before the 250: {result.unheard}")
+    print("sound" if result.is_sound else "NOT SOUND")
+    return 0 if result.is_sound else 1
 
 
 if __name__ == "__main__":

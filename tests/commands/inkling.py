@@ -54,14 +54,14 @@ class Inkling:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *words: str, given: bytes = b"", **settings: str) -> Done:
-        done = run_python(self.python_words(*words), stdin=given, cwd=self.folder, env=self.environ(settings))
+    def __call__(self, *words: str, stdin: bytes = b"", **settings: str) -> Done:
+        done = run_python(self.python_words(*words), stdin=stdin, cwd=self.folder, env=self.environ(settings))
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
-    def in_process(self, *words: str, given: bytes = b"", **settings: str) -> Done:
+    def in_process(self, *words: str, stdin: bytes = b"", **settings: str) -> Done:
         """The same within this process, which is quicker; for the variants of what was run as a process once."""
         errors = ("surrogateescape", "strict", "backslashreplace")  # as a process begins
-        buffers = (BytesIO(given), BytesIO(), BytesIO())
+        buffers = (BytesIO(stdin), BytesIO(), BytesIO())
         streams = [
             TextIOWrapper(b, "utf-8", errors=e, write_through=True) for b, e in zip(buffers, errors, strict=True)
         ]

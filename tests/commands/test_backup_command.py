@@ -80,7 +80,7 @@ def test_what_is_backed_up_while_everything_runs_comes_back(
     inkling, port = inkling_on_both, free_port()
     add(inkling, ANNA)
     inkling.in_process(
-        "user", "add", "alice@seller.example", "--name", "Alice", "--password-stdin", given=b"correct horse 17"
+        "user", "add", "alice@seller.example", "--name", "Alice", "--password-stdin", stdin=b"correct horse 17"
     )
     context = inkling.context()
     url = context.pixel_url(public_id()).replace(context.settings.tracking_url, f"http://127.0.0.1:{port}")

@@ -25,7 +25,7 @@ from tracker.runtime.processes import Process
 
 def findings(inkling: Inkling, *, code: int, **settings: str) -> dict[str, tuple[str, str]]:
     """What was looked at: the mark and the words."""
-    done = inkling.in_process("check", given=b"", **settings)
+    done = inkling.in_process("check", stdin=b"", **settings)
     assert (done.code, done.err) == (code, "")
     marks = (line[:5].strip() for line in done.text.splitlines())
     rest = (line[6:].partition(": ") for line in done.text.splitlines())
@@ -50,23 +50,23 @@ def test_all_is_well(inkling: Inkling, tmp_path: Path) -> None:
 
 
 def test_a_tracking_host_that_does_not_answer(tracked: Inkling) -> None:
-    found = findings(tracked, code=1)
-    assert found["tracking host"][0] == "WRONG"
-    assert [what for what, (mark, _) in found.items() if mark == "WRONG"] == ["tracking host"]
-    assert found["spool"][0] == found["worker"][0] == "note", "not begun is not wrong"
+    report = findings(tracked, code=1)
+    assert report["tracking host"][0] == "WRONG"
+    assert [what for what, (mark, _) in report.items() if mark == "WRONG"] == ["tracking host"]
+    assert report["spool"][0] == report["worker"][0] == "note", "not begun is not wrong"
 
 
 def test_a_tracking_host_with_something_in_front_of_it(inkling: Inkling, tmp_path: Path) -> None:
     with running_edge(tmp_path / "edge") as edge:
-        found = findings(inkling, code=1, TRACKING_URL=f"http://127.0.0.1:{edge.port}/elsewhere")
-    assert found["tracking host"] == ("WRONG", found["tracking host"][1])
-    assert "is something in front of it?" in found["tracking host"][1]
+        report = findings(inkling, code=1, TRACKING_URL=f"http://127.0.0.1:{edge.port}/elsewhere")
+    assert report["tracking host"] == ("WRONG", report["tracking host"][1])
+    assert "is something in front of it?" in report["tracking host"][1]
 
 
 def test_a_database_that_was_never_migrated(tracked: Inkling, postgresql_url: str) -> None:
-    found = findings(tracked, code=1, DATABASE_URL=postgresql_url)
-    assert found["database"] == ("WRONG", "is empty. Run: inkling migrate")
-    assert "consent ledger" not in found
+    report = findings(tracked, code=1, DATABASE_URL=postgresql_url)
+    assert report["database"] == ("WRONG", "is empty. Run: inkling migrate")
+    assert "consent ledger" not in report
 
 
 def test_databases_that_are_behind_ahead_or_away(tracked: Inkling) -> None:
@@ -137,9 +137,9 @@ def test_an_account_that_is_broken(tracked: Inkling) -> None:
             server.state, server.state_detail = state, "h:1 refused the login" if state == "broken" else ""
             session.add(server)
     context.database.close()
-    found = findings(tracked, code=1)
-    assert found["account alice@seller.example"] == ("WRONG", "h:1 refused the login")
-    assert found["account sales@seller.example"] == ("ok", "works")
+    report = findings(tracked, code=1)
+    assert report["account alice@seller.example"] == ("WRONG", "h:1 refused the login")
+    assert report["account sales@seller.example"] == ("ok", "works")
 
 
 def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
@@ -156,10 +156,10 @@ def test_a_mailbox_that_cannot_be_read(tracked: Inkling) -> None:
             mailbox.state_detail = detail
             session.add(mailbox)
     context.database.close()
-    found = findings(tracked, code=1)
-    assert found["mailbox info@site.example"] == ("WRONG", "refused")
-    assert found["mailbox sales@site.example"] == ("ok", "active")
-    assert found["mailbox old@site.example"] == ("note", "paused")
+    report = findings(tracked, code=1)
+    assert report["mailbox info@site.example"] == ("WRONG", "refused")
+    assert report["mailbox sales@site.example"] == ("ok", "active")
+    assert report["mailbox old@site.example"] == ("note", "paused")
 
 
 def test_a_spool_that_cannot_be_read(tracked: Inkling, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_hits_that_were_not_written_down_are_named_here_and_on_remote_edges(inkl
         url, nobody = f"http://127.0.0.1:{far.port}", f"http://127.0.0.1:{free_port()}"
         wait_until(lambda: SpoolReader(tmp_path / "data" / "spool.sqlite3").counts().get("hits_lost") == 7)
         edges = {"TRACKING_URL": url, "EDGE_URLS": f"{url},{nobody}", "DRAIN_KEY": DRAIN_KEY}
-        lines = inkling.in_process("check", given=b"", **edges).text.splitlines()
+        lines = inkling.in_process("check", stdin=b"", **edges).text.splitlines()
     assert any(line.startswith(f"note  edge {url}: 3 hits were not written down") for line in lines), lines
     assert any(line.startswith("note  spool: 4 hits were lost") for line in lines)
     assert any(line.startswith(f"WRONG edge {nobody}: does not answer") for line in lines)
@@ -201,6 +201,6 @@ def test_the_dns_of_sending_domains_is_looked_at(tracked: Inkling) -> None:
         for address in ("a@seller.example", "b@seller.example", "c@gmail.com"):
             session.add(Account(user_id=user.id, address=address, smtp_host="h", smtp_port=25, smtp_security="none"))
     context.database.close()
-    found = findings(tracked, code=1)
-    assert found["SPF, DKIM, DMARC of seller.example"][0] == "note"
-    assert found["SPF, DKIM, DMARC of gmail.com"][0] == "ok"
+    report = findings(tracked, code=1)
+    assert report["SPF, DKIM, DMARC of seller.example"][0] == "note"
+    assert report["SPF, DKIM, DMARC of gmail.com"][0] == "ok"

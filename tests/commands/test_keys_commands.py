@@ -21,7 +21,7 @@ def used(inkling_on_both: Inkling) -> Inkling:
     """An installation with a person and an account, whose keys are in the file."""
     inkling = inkling_on_both
     words = ("user", "add", "alice@seller.example", "--name", "Alice", "--password-stdin")
-    assert inkling.in_process(*words, given=PASSWORD).code == 0
+    assert inkling.in_process(*words, stdin=PASSWORD).code == 0
     context = inkling.context()
     with context.database.session_scope() as session:
         user = session.exec(select(User)).one()
@@ -58,60 +58,60 @@ def test_without_its_key_nothing_starts_and_it_is_said_what_to_restore(used: Ink
         assert f"Restore the file {key_file(used)} from your backup" in done.sentence
         assert not key_file(used).exists(), "a new key would only hide that the old one is gone"
     key_file(used).write_text(key)
-    assert used.in_process("user", "list", given=b"").code == 0
+    assert used.in_process("user", "list", stdin=b"").code == 0
 
 
 def test_another_key_in_its_place_or_in_the_environment_does_not_help(used: Inkling) -> None:
     key = key_file(used).read_text().strip()
     key_file(used).write_text(f"{NEW}\n")
-    assert "is missing" in used.in_process("user", "list", given=b"").sentence
-    assert "Restore INKLING_SECRET_KEYS" in used.in_process("user", "list", given=b"", SECRET_KEYS=NEW).sentence
-    assert used.in_process("user", "list", given=b"", SECRET_KEYS=f"{NEW},{key}").code == 0
+    assert "is missing" in used.in_process("user", "list", stdin=b"").sentence
+    assert "Restore INKLING_SECRET_KEYS" in used.in_process("user", "list", stdin=b"", SECRET_KEYS=NEW).sentence
+    assert used.in_process("user", "list", stdin=b"", SECRET_KEYS=f"{NEW},{key}").code == 0
     key_file(used).write_text(f"{key}\n")
-    assert "is missing" in used.in_process("user", "list", given=b"").sentence, "the new one has been in use since"
+    assert "is missing" in used.in_process("user", "list", stdin=b"").sentence, "the new one has been in use since"
 
 
 def test_check_says_so_too(used: Inkling) -> None:
     key_file(used).write_text(f"{NEW}\n")
-    lines = used.in_process("check", given=b"", TRACKING_URL=f"http://127.0.0.1:{free_port()}").text.splitlines()
+    lines = used.in_process("check", stdin=b"", TRACKING_URL=f"http://127.0.0.1:{free_port()}").text.splitlines()
     assert any(line.startswith("WRONG keys: The secret key") for line in lines)
 
 
 def test_a_key_is_added_and_an_old_one_given_up(used: Inkling) -> None:
-    (before,) = used.in_process("key", "list", given=b"").lines
+    (before,) = used.in_process("key", "list", stdin=b"").lines
     assert before[1] == "signs"
-    assert "1 stored secrets are sealed" in used.in_process("key", "add", given=b"").text
+    assert "1 stored secrets are sealed" in used.in_process("key", "add", stdin=b"").text
     assert key_file(used).stat().st_mode & 0o777 == 0o600
-    assert [line[1] for line in used.in_process("key", "list", given=b"").lines] == ["signs", "opens"]
+    assert [line[1] for line in used.in_process("key", "list", stdin=b"").lines] == ["signs", "opens"]
     assert secret(used) == "sesame"
     assert (
         "This key signs"
-        in used.in_process("key", "retire", used.in_process("key", "list", given=b"").lines[0][0], given=b"").sentence
+        in used.in_process("key", "retire", used.in_process("key", "list", stdin=b"").lines[0][0], stdin=b"").sentence
     )
-    assert "no such key" in used.in_process("key", "retire", "abcdef", given=b"").sentence
-    assert "lead nowhere from now on" in used.in_process("key", "retire", before[0], given=b"").text
-    assert [line[1] for line in used.in_process("key", "list", given=b"").lines] == ["signs", "retired"]
+    assert "no such key" in used.in_process("key", "retire", "abcdef", stdin=b"").sentence
+    assert "lead nowhere from now on" in used.in_process("key", "retire", before[0], stdin=b"").text
+    assert [line[1] for line in used.in_process("key", "list", stdin=b"").lines] == ["signs", "retired"]
     assert secret(used) == "sesame", "it was sealed anew before"
-    assert used.in_process("user", "list", given=b"").code == 0
+    assert used.in_process("user", "list", stdin=b"").code == 0
 
 
 def test_a_key_that_is_lost_for_good_is_given_up(used: Inkling) -> None:
     key_file(used).unlink()
-    missing = used.in_process("user", "list", given=b"").sentence.rpartition("inkling key retire ")[2]
+    missing = used.in_process("user", "list", stdin=b"").sentence.rpartition("inkling key retire ")[2]
     key_file(used).write_text(f"{NEW}\n")
-    assert "1 stored secrets cannot be opened" in used.in_process("key", "retire", missing, given=b"").text
-    assert used.in_process("user", "list", given=b"").code == 0
+    assert "1 stored secrets cannot be opened" in used.in_process("key", "retire", missing, stdin=b"").text
+    assert used.in_process("user", "list", stdin=b"").code == 0
 
 
 def test_keys_of_the_environment_are_changed_there(inkling: Inkling) -> None:
     inkling.settings["SECRET_KEYS"] = f"{NEW},{OLD}"
-    assert inkling.in_process("user", "list", given=b"").code == 0
-    assert "INKLING_SECRET_KEYS: change them there" in inkling.in_process("key", "add", given=b"").sentence
-    old = inkling.in_process("key", "list", given=b"").lines[1][0]
+    assert inkling.in_process("user", "list", stdin=b"").code == 0
+    assert "INKLING_SECRET_KEYS: change them there" in inkling.in_process("key", "add", stdin=b"").sentence
+    old = inkling.in_process("key", "list", stdin=b"").lines[1][0]
     inkling.settings["SECRET_KEYS"] = NEW
-    assert "is missing" in inkling.in_process("user", "list", given=b"").sentence
-    assert inkling.in_process("key", "retire", old, given=b"").code == 0
-    assert inkling.in_process("user", "list", given=b"").code == 0
+    assert "is missing" in inkling.in_process("user", "list", stdin=b"").sentence
+    assert inkling.in_process("key", "retire", old, stdin=b"").code == 0
+    assert inkling.in_process("user", "list", stdin=b"").code == 0
 
 
 def test_the_database_holds_no_key(used: Inkling) -> None:

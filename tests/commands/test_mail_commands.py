@@ -29,7 +29,7 @@ def urls(html: str) -> list[str]:
 
 
 def test_a_message_as_it_would_leave(inkling: Inkling) -> None:
-    done = inkling("rewrite", "--opens", "--links", given=MESSAGE)
+    done = inkling("rewrite", "--opens", "--links", stdin=MESSAGE)
     assert (done.code, done.err) == (0, "")
     before, after = (message_from_bytes(raw, policy=policy.default) for raw in (MESSAGE, done.out))
     assert before.items() == after.items()
@@ -47,16 +47,16 @@ def test_a_message_as_it_would_leave(inkling: Inkling) -> None:
     [((), 0, 0), (("--links",), 1, 0), (("--opens",), 0, 1), (("--opens", "--links"), 1, 1)],
 )
 def test_one_document_by_each_purpose(inkling: Inkling, words: tuple[str, ...], links: int, pixels: int) -> None:
-    done = inkling.in_process("rewrite", "--html", *words, given=HTML)
+    done = inkling.in_process("rewrite", "--html", *words, stdin=HTML)
     assert (done.code, done.err) == (0, "")
-    found = urls(done.text)
-    assert [sum(kind in url for url in found) for kind in ("/c/", "/o/")] == [links, pixels]
+    hrefs = urls(done.text)
+    assert [sum(kind in url for url in hrefs) for kind in ("/c/", "/o/")] == [links, pixels]
     if not words:
         assert done.out == HTML
 
 
 def test_a_hidden_link_says_what_it_is(inkling: Inkling) -> None:
-    link = urls(inkling.in_process("rewrite", "--html", "--links", given=HTML).text)[0]
+    link = urls(inkling.in_process("rewrite", "--html", "--links", stdin=HTML).text)[0]
     keys = load_or_make_keys(inkling.folder / "data")
     trap = link.partition("/c/")[0] + "/c/" + Tokens(keys).trap("abcdefghijk")
     done = inkling.in_process("inspect", trap)
@@ -65,19 +65,19 @@ def test_a_hidden_link_says_what_it_is(inkling: Inkling) -> None:
 
 def test_bytes_that_are_no_text_pass_through(inkling: Inkling) -> None:
     document = b"<p>\xff\xfe \x80 <a href='https://shop.example/'>x</a></p>"
-    assert inkling.in_process("rewrite", "--html", given=document).out == document
-    assert b"\xff\xfe \x80" in inkling.in_process("rewrite", "--html", "--links", given=document).out
+    assert inkling.in_process("rewrite", "--html", stdin=document).out == document
+    assert b"\xff\xfe \x80" in inkling.in_process("rewrite", "--html", "--links", stdin=document).out
 
 
-@pytest.mark.parametrize("given", [TEXT_ONLY, b"", b"no message at all", MESSAGE.replace(b"alternative", b"encrypted")])
-def test_what_cannot_be_changed_passes_through_and_says_why(inkling: Inkling, given: bytes) -> None:
-    done = inkling.in_process("rewrite", "--opens", "--links", given=given)
-    assert (done.code, done.out) == (0, given)
+@pytest.mark.parametrize("stdin", [TEXT_ONLY, b"", b"no message at all", MESSAGE.replace(b"alternative", b"encrypted")])
+def test_what_cannot_be_changed_passes_through_and_says_why(inkling: Inkling, stdin: bytes) -> None:
+    done = inkling.in_process("rewrite", "--opens", "--links", stdin=stdin)
+    assert (done.code, done.out) == (0, stdin)
     assert done.sentence.startswith("left untouched: ")
 
 
 def test_the_addresses_are_those_of_the_tracking_host(inkling: Inkling) -> None:
-    done = inkling.in_process("rewrite", "--html", "--opens", given=HTML, TRACKING_URL="https://t.example")
+    done = inkling.in_process("rewrite", "--html", "--opens", stdin=HTML, TRACKING_URL="https://t.example")
     assert b'src="https://t.example/o/' in done.out
 
 
@@ -137,7 +137,7 @@ HIT = {
 
 def test_hits_are_judged(inkling: Inkling) -> None:
     lines = [json.dumps(HIT), "", json.dumps(HIT | {"id": "ж", "kind": "click", "link": 0})]
-    done = inkling("judge", given="\n".join(lines).encode())
+    done = inkling("judge", stdin="\n".join(lines).encode())
     assert (done.code, done.err) == (0, "")
     verdicts = [json.loads(line) for line in done.text.splitlines()]
     assert [(v["id"], v["event"]) for v in verdicts] == [("a", 0), ("ж", 0)]
@@ -156,20 +156,20 @@ def test_bad_lines_are_named_and_the_others_judged(inkling: Inkling, tmp_path: P
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"null", b'"\\ud800"'])
 def test_lines_that_are_traps(inkling: Inkling, line: bytes) -> None:
-    done = inkling.in_process("judge", given=line + b"\n" + json.dumps(HIT).encode())
+    done = inkling.in_process("judge", stdin=line + b"\n" + json.dumps(HIT).encode())
     assert (done.code, done.err[:7]) == (1, "line 1:")
     assert len(done.text.splitlines()) == 1
 
 
 def test_an_id_that_is_half_a_character_comes_back(inkling: Inkling) -> None:
-    done = inkling.in_process("judge", given=json.dumps(HIT | {"id": "\ud800"}).encode())
+    done = inkling.in_process("judge", stdin=json.dumps(HIT | {"id": "\ud800"}).encode())
     assert (done.code, json.loads(done.text)["id"]) == (0, "\ud800")
 
 
 def test_a_file_that_cannot_be_judged(inkling: Inkling, tmp_path: Path) -> None:
     (tmp_path / "hits.jsonl").write_bytes(b"\xff\xfe")
     assert "is not UTF-8 text" in inkling.in_process("judge", str(tmp_path / "hits.jsonl")).sentence
-    assert "is not UTF-8 text" in inkling.in_process("judge", given=b"\xff\xfe").sentence
+    assert "is not UTF-8 text" in inkling.in_process("judge", stdin=b"\xff\xfe").sentence
     assert (
         inkling.in_process("judge", "no-such-file").sentence == "no-such-file cannot be read: No such file or directory"
     )

@@ -18,7 +18,7 @@ PASSWORD = b"correct horse battery\n"
 
 def add_alice(inkling: Inkling, *more: str) -> None:
     done = inkling.in_process(
-        "user", "add", "Alice@Seller.example", "--name", "Alice", "--password-stdin", *more, given=PASSWORD
+        "user", "add", "Alice@Seller.example", "--name", "Alice", "--password-stdin", *more, stdin=PASSWORD
     )
     assert (done.code, done.text, done.err) == (0, "Added alice@seller.example.\n", "")
 
@@ -48,7 +48,7 @@ def test_the_life_of_a_user(inkling: Inkling) -> None:
     add_alice(inkling)
     alice = user_of(inkling)
     assert password_fits(alice.password_hash, PASSWORD.decode().strip())
-    again = inkling.in_process("user", "add", "ALICE@seller.example", "--name", "A", "--password-stdin", given=PASSWORD)
+    again = inkling.in_process("user", "add", "ALICE@seller.example", "--name", "A", "--password-stdin", stdin=PASSWORD)
     assert (again.code, again.sentence) == (1, "Somebody with this address is already here.")
     assert inkling.in_process("user", "disable", "alice@SELLER.example").text == "Disabled alice@seller.example.\n"
     assert inkling.in_process("user", "list").lines == [["alice@seller.example", "Alice", "member", "disabled"]]
@@ -72,7 +72,7 @@ def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "given", "complaint"),
+    ("words", "stdin", "complaint"),
     [
         (("alice", "--name", "A"), PASSWORD, "not an e-mail address"),
         (("alice@seller.example", "--name", " "), PASSWORD, "The name is missing"),
@@ -82,15 +82,15 @@ def test_who_is_disabled_has_no_way_in(inkling: Inkling) -> None:
         (("alice@seller.example", "--name", "A"), b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\n", "password"),
     ],
 )
-def test_people_that_cannot_be_added(inkling: Inkling, words: tuple[str, ...], given: bytes, complaint: str) -> None:
-    done = inkling.in_process("user", "add", *words, "--password-stdin", given=given)
+def test_people_that_cannot_be_added(inkling: Inkling, words: tuple[str, ...], stdin: bytes, complaint: str) -> None:
+    done = inkling.in_process("user", "add", *words, "--password-stdin", stdin=stdin)
     assert done.code == 1
     assert complaint in done.sentence
 
 
 def test_a_password_from_windows_ends_before_its_line(inkling: Inkling) -> None:
     inkling.in_process(
-        "user", "add", "alice@seller.example", "--name", "A", "--password-stdin", given=b"correct horse battery\r\n"
+        "user", "add", "alice@seller.example", "--name", "A", "--password-stdin", stdin=b"correct horse battery\r\n"
     )
     assert password_fits(user_of(inkling).password_hash, "correct horse battery")
 

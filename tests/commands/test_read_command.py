@@ -41,7 +41,7 @@ def test_every_letter_of_the_tests_is_a_line(inkling: Inkling) -> None:
 
 
 def test_a_form_a_wish_and_a_quotation(inkling: Inkling) -> None:
-    done = inkling("read", "--own", "Info@Firm.example", "--form-robot", "robot@site.example", given=FORM)
+    done = inkling("read", "--own", "Info@Firm.example", "--form-robot", "robot@site.example", stdin=FORM)
     said = json.loads(done.text)
     assert (said["file"], said["category"], said["writer"]) == ("-", "human", "anna@client.example")
     assert said["from"] == {"name": "Web form", "address": "robot@site.example"}
@@ -61,7 +61,7 @@ def test_a_report_says_per_recipient_what_became_of_it(inkling: Inkling) -> None
 
 @pytest.mark.parametrize("raw", [b"", b"\0\xff\xfe", b"no header at all", b"Subject: =?utf-8?q?=ff?=\r\n\r\n"])
 def test_whatever_it_holds_it_is_read(inkling: Inkling, raw: bytes) -> None:
-    done = inkling("read", given=raw)
+    done = inkling("read", stdin=raw)
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.text).keys() == KEYS
 

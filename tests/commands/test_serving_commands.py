@@ -145,7 +145,7 @@ def test_a_taken_port_is_refused_with_a_sentence(inkling: Inkling, role: str) ->
     "words", [("serve", "--port", "0", "--smtp-port", "0"), ("web", "--port", "0"), ("worker",), ("gateway",)]
 )
 def test_a_database_that_is_behind_is_refused(inkling: Inkling, postgresql_url: str, words: tuple[str, ...]) -> None:
-    done = inkling.in_process(*words, given=b"", DATABASE_URL=postgresql_url)
+    done = inkling.in_process(*words, stdin=b"", DATABASE_URL=postgresql_url)
     assert done.code == 1
     assert done.sentence == "The database is behind this version of Inkling. Run: inkling migrate"
 
@@ -162,6 +162,6 @@ def test_a_role_that_cannot_know_the_newer_database_says_so(inkling: Inkling) ->
 
 
 def test_a_log_level_that_is_none(inkling: Inkling) -> None:
-    done = inkling.in_process("worker", given=b"", LOGLEVEL="loud")
+    done = inkling.in_process("worker", stdin=b"", LOGLEVEL="loud")
     assert done.code == 1
     assert done.sentence.startswith("LOGLEVEL must be one of ")

@@ -183,12 +183,12 @@ def test_every_move(old: ConsentState, new: ConsentState) -> None:
 
 def move(old: ConsentState, new: ConsentState, **facts: object) -> str:
     """The field that is refused, or a blank."""
-    given = {"at": NOW, "channel": "web_form", "note": "", "since": LONG_AGO, "actor": "subject"} | facts
+    details = {"at": NOW, "channel": "web_form", "note": "", "since": LONG_AGO, "actor": "subject"} | facts
     terms = Terms(accepted="ABCDE")
-    proof = checked_proof(Proof(note=given["note"]), at=NOW, now=NOW)  # type: ignore[arg-type]
-    event = ConsentEvent(new, given["at"], given["actor"], given["channel"], proof)  # type: ignore[arg-type]
+    proof = checked_proof(Proof(note=details["note"]), at=NOW, now=NOW)  # type: ignore[arg-type]
+    event = ConsentEvent(new, details["at"], details["actor"], details["channel"], proof)  # type: ignore[arg-type]
     try:
-        check_move(old, event, now=NOW, since=given["since"], terms=terms)  # type: ignore[arg-type]
+        check_move(old, event, now=NOW, since=details["since"], terms=terms)  # type: ignore[arg-type]
     except MoveError as error:
         return error.field
     return ""

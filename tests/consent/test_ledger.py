@@ -20,8 +20,8 @@ def record(
     session: Session, recipient: Recipient, purpose: Purpose, state: ConsentState, **more: object
 ) -> ConsentEntry:
     proof = Proof(note=str(more.pop("note", "ticked the box")))
-    given = {"actor": "subject", "channel": "web_form", "proof": proof} | more
-    return record_consent(session, recipient, purpose, state, **given)  # type: ignore[arg-type]
+    details = {"actor": "subject", "channel": "web_form", "proof": proof} | more
+    return record_consent(session, recipient, purpose, state, **details)  # type: ignore[arg-type]
 
 
 def chain_of(context: AppContext, recipient: Recipient) -> Sequence[ConsentEntry]:
@@ -242,7 +242,7 @@ def test_the_end_of_a_chain_cannot_be_cut_off(context: AppContext) -> None:
 def test_the_whole_evidence_is_kept(context: AppContext) -> None:
     anna = make(context)
     moment = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
-    given = Proof(
+    evidence = Proof(
         note="two ticks",
         notice="footer",
         notice_version="3",
@@ -259,8 +259,8 @@ def test_the_whole_evidence_is_kept(context: AppContext) -> None:
         more={"boxes": [True, True]},
     )
     with context.database.session_scope() as session:
-        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=moment, proof=given)
-        record(session, anna, Purpose.CLICKS, ConsentState.GRANTED, at=moment, proof=given)
+        record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=moment, proof=evidence)
+        record(session, anna, Purpose.CLICKS, ConsentState.GRANTED, at=moment, proof=evidence)
     entry = chain_of(context, anna)[0]
     assert (entry.grade, entry.source_url, entry.attachment_digest) == ("A", "https://shop.example/contact", "ab" * 32)
     assert (entry.jurisdiction, entry.pack, entry.pack_version) == (None, "strict", "EEA-2024-10-07")
@@ -268,7 +268,7 @@ def test_the_whole_evidence_is_kept(context: AppContext) -> None:
     assert entry.valid_until == datetime(2028, 3, 1, 9, 30, tzinfo=UTC)
     with context.database.reading() as session:
         shown = session.exec(select(NoticeText)).one()
-    assert (shown.digest, shown.text) == (entry.notice_digest, given.shown)
+    assert (shown.digest, shown.text) == (entry.notice_digest, evidence.shown)
     assert broken(context, anna) is None
 
 

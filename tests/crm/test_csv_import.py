@@ -153,10 +153,10 @@ def test_rows_of_one_file_that_name_a_customer_twice_are_taken_in_their_order(sh
     assert [item.status for item in take(shop, file)] == [
         *("created", "changed", "created", "changed", "created", "changed", "created", "created"),
     ]
-    told = [
+    notices = [
         (customer.external_id, customer.name, customer.tags, shop.addresses(customer)) for customer in shop.customers()
     ]
-    assert told == [
+    assert notices == [
         ("a", "", [], ["anna@client.example"]),
         ("b", "Boris of b", [], ["boris@client.example"]),
         ("c", "Boris too", [], ["boris@client.example"]), (None, "Nobody", [], []), (None, "Nobody", [], []),

@@ -33,9 +33,9 @@ from tracker.runtime.localized_text import ActionError
 def do(shop: ShopWorld, user: User, letter: Letter, action: Any, *more: Any) -> None:
     with shop.context.database.session_scope() as session:
         user = session.get_one(User, user.id)
-        found, status = find_enquiry(session, user, letter.public_id)
+        enquiry, status = find_enquiry(session, user, letter.public_id)
         more = tuple(session.get_one(User, item.id) if isinstance(item, User) else item for item in more)
-        action(session, found, status, *more)
+        action(session, enquiry, status, *more)
 
 
 def assign(shop: ShopWorld, by: User, letter: Letter, manager: User, before: User | None = None) -> None:

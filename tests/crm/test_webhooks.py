@@ -52,21 +52,21 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    told = Receiver()
+    endpoint = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
-            status = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            endpoint.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            status = endpoint.answers.pop(0) if len(endpoint.answers) > 1 else endpoint.answers[0]
             self.send_response(status)
-            for name, value in told.headers.items():
+            for name, value in endpoint.headers.items():
                 self.send_header(name, value)
             self.end_headers()
             try:
-                for start in range(0, len(told.body), 65536):
-                    told.sent += self.wfile.write(told.body[start : start + 65536])
-                while told.drips:
+                for start in range(0, len(endpoint.body), 65536):
+                    endpoint.sent += self.wfile.write(endpoint.body[start : start + 65536])
+                while endpoint.drips:
                     self.wfile.write(b".")
                     time.sleep(0.05)
             except OSError:
@@ -76,21 +76,21 @@ def receiver() -> Iterator[Receiver]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_port}/hook"
+    endpoint.url = f"http://127.0.0.1:{server.server_port}/hook"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield told
+        yield endpoint
     finally:
-        told.drips = False
+        endpoint.drips = False
         server.shutdown()
         server.server_close()
 
 
 @pytest.fixture
 def hook() -> Iterator[Receiver]:
-    with receiver() as told:
-        yield told
+    with receiver() as endpoint:
+        yield endpoint
 
 
 def connect(shop: ShopWorld, hook: Receiver, *kinds: Any) -> tuple[WebhookEndpoint, bytes]:
@@ -146,9 +146,9 @@ def test_w1_the_signature_is_over_the_bytes_sent_and_the_time_is_utc(
     ((headers, body),) = hook.requests
     assert signatures(secret, headers, body)
     assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 30
-    told = json.loads(body)
-    assert (told["type"], told["data"]["name"]) == ("customer.created", "Иван “Ё” 漢字")
-    assert told["timestamp"].endswith("Z")
+    payload = json.loads(body)
+    assert (payload["type"], payload["data"]["name"]) == ("customer.created", "Иван “Ё” 漢字")
+    assert payload["timestamp"].endswith("Z")
 
 
 def test_w3_a_retry_and_a_replay_have_the_same_id_and_body(shop: ShopWorld, hook: Receiver) -> None:
@@ -353,10 +353,13 @@ def test_who_gets_a_manager_by_a_merge_is_told_of(shop: ShopWorld, hook: Receive
         with shop.context.database.session_scope() as session:
             merge_customers(session, session.get_one(Customer, without.id), session.get_one(Customer, merged.id))
         with shop.context.database.reading() as session:
-            told = [json.loads(event.body) for event in session.exec(select(WebhookEvent).order_by("id"))]
-        assert len(told) == 1
-    assert told[0]["type"] == "customer.assigned"
-    assert (told[0]["data"]["manager"], told[0]["data"]["addresses"]) == (ann.public_id, ["a@x.example", "b@x.example"])
+            payloads = [json.loads(event.body) for event in session.exec(select(WebhookEvent).order_by("id"))]
+        assert len(payloads) == 1
+    assert payloads[0]["type"] == "customer.assigned"
+    assert (payloads[0]["data"]["manager"], payloads[0]["data"]["addresses"]) == (
+        ann.public_id,
+        ["a@x.example", "b@x.example"],
+    )
 
 
 def test_what_is_one_person_s_is_told_to_that_person_s_endpoints_alone(shop: ShopWorld, hook: Receiver) -> None:

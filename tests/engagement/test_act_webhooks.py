@@ -38,9 +38,9 @@ def test_an_act_of_a_person_is_told_once_when_it_has_settled(context: AppContext
     ingest_hits(context, edge)
     assert heard(context, hook) == []
     settle(context)
-    told = heard(context, hook)
-    assert [kind for kind, _ in told] == ["message.opened", "message.clicked"]
-    opened, clicked = (data for _, data in told)
+    acts = heard(context, hook)
+    assert [kind for kind, _ in acts] == ["message.opened", "message.clicked"]
+    opened, clicked = (data for _, data in acts)
     _prefetch, open_event, click_event = events(context)
     assert (opened["event"], clicked["event"]) == (open_event.public_id, click_event.public_id)
     assert (opened["address"], opened["class"], opened["url"]) == ("anna@client.example", "human", None)
@@ -65,11 +65,11 @@ def test_what_turns_out_to_be_a_machine_s_is_corrected_with_a_greater_version(
         edge.hit(sent, "click", link=link, after=600 + 0.001 * link)
     ingest_hits(context, edge)
     settle(context)
-    told = heard(context, hook)
-    assert [kind for kind, _ in told] == ["message.clicked", "verdict.corrected"], (
+    acts = heard(context, hook)
+    assert [kind for kind, _ in acts] == ["message.clicked", "verdict.corrected"], (
         "the other four never were a person's"
     )
-    (_, clicked), (_, corrected) = told
+    (_, clicked), (_, corrected) = acts
     assert (corrected["event"], corrected["class"], corrected["counted"]) == (
         clicked["event"],
         "security_scanner",
@@ -101,11 +101,11 @@ def test_what_the_user_says_and_what_is_judged_again_are_corrections(
     for human in (False, False, True):
         with context.database.session_scope() as session:
             overrule(session, context, session.exec(select(Event)).one(), session.get_one(User, alice.id), human)
-    told = [(kind, data.get("counted"), data["version"]) for kind, data in heard(context, hook)]
-    assert told == [
-        ("message.opened", None, told[0][2]),
-        ("verdict.corrected", False, told[0][2] + 1),
-        ("verdict.corrected", True, told[0][2] + 3),
+    acts = [(kind, data.get("counted"), data["version"]) for kind, data in heard(context, hook)]
+    assert acts == [
+        ("message.opened", None, acts[0][2]),
+        ("verdict.corrected", False, acts[0][2] + 1),
+        ("verdict.corrected", True, acts[0][2] + 3),
     ]
     with context.database.session_scope() as session:
         session.exec(update(Event).values(klass="security_scanner", counted=False, reasons=[], overruled=False))

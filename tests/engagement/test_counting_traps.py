@@ -233,9 +233,9 @@ def test_g24_fifty_simultaneous_opens_are_one_first_open(context: AppContext, al
     for edge in edges:
         edge.hit(sent)
     drain_together(context, edges)
-    found = events(context)
-    assert (len(found), sum(e.counted for e in found), message_of(context).opens) == (50, 1, 1)
-    assert message_of(context).first_opened_at == found[0].at
+    opens = events(context)
+    assert (len(opens), sum(e.counted for e in opens), message_of(context).opens) == (50, 1, 1)
+    assert message_of(context).first_opened_at == opens[0].at
     settle(context)
     assert len(bell(context, alice)) == 1
 

@@ -98,5 +98,5 @@ def test_where_somebody_signed_in_is_forgotten_after_a_day(context: AppContext, 
     sign_in(context, alice, "203.0.113.99", ago=timedelta(hours=25))
     sweep(context)
     with context.database.reading() as session:
-        kept = session.exec(select(UserSession.address_digest).order_by(col(UserSession.seen_at).desc())).all()
-    assert [digest is not None for digest in kept] == [True, False]
+        digests = session.exec(select(UserSession.address_digest).order_by(col(UserSession.seen_at).desc())).all()
+    assert [digest is not None for digest in digests] == [True, False]

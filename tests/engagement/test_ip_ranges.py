@@ -111,8 +111,8 @@ def test_relay_addresses_are_never_hosting() -> None:
 
 
 def test_look_up_adds_our_ranges_to_what_was_given() -> None:
-    found = look_up("40.107.1.1", Net(8075, tags=frozenset({"x"})))
-    assert found == Net(8075, tags=frozenset({"x", "microsoft_eop"}))
+    net = look_up("40.107.1.1", Net(8075, tags=frozenset({"x"})))
+    assert net == Net(8075, tags=frozenset({"x", "microsoft_eop"}))
 
 
 def test_keys_of_one_host_and_one_neighbourhood() -> None:

@@ -11,8 +11,8 @@ from tracker.engagement.judge.judge_lines import BadLines, judge_lines
 GOOD: dict[str, Any] = {"id": "a", "kind": "open", "ip": "198.51.100.23", "headers": {"User-Agent": CHROME}}
 
 
-def answers(*given: object) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in judge_lines([json.dumps(item) for item in given])]
+def answers(*lines: object) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in judge_lines([json.dumps(item) for item in lines])]
 
 
 def test_kind_and_ip_are_enough() -> None:
@@ -39,8 +39,8 @@ def test_id_comes_back_as_it_was_given() -> None:
 
 def test_a_sequence_answers_every_event_in_the_order_given() -> None:
     events = [{"t": 300, "kind": "open"}, {"t": 20, "kind": "click"}, {"kind": "open", "t": 4}]
-    given = answers({"id": "s", "ip": "40.107.1.1", "sequence": events})
-    assert [(answer["id"], answer["event"]) for answer in given] == [("s", 0), ("s", 1), ("s", 2)]
+    verdicts = answers({"id": "s", "ip": "40.107.1.1", "sequence": events})
+    assert [(answer["id"], answer["event"]) for answer in verdicts] == [("s", 0), ("s", 1), ("s", 2)]
 
 
 def test_own_ranges_count_beside_the_net_that_was_given() -> None:
@@ -94,8 +94,8 @@ def test_a_bad_line_is_named_with_field_and_rule(bad: object, says: str) -> None
 
 def test_bad_lines_do_not_stop_the_good_ones() -> None:
     answered: list[str] = []
-    given = ["{", json.dumps(GOOD), "nonsense", json.dumps({**GOOD, "id": "b"})]
+    lines = ["{", json.dumps(GOOD), "nonsense", json.dumps({**GOOD, "id": "b"})]
     with pytest.raises(BadLines) as raised:
-        answered.extend(judge_lines(given))
+        answered.extend(judge_lines(lines))
     assert [json.loads(line)["id"] for line in answered] == ["a", "b"]
     assert [sentence.split(":")[0] for sentence in raised.value.sentences] == ["line 1", "line 3"]

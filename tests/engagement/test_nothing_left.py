@@ -29,13 +29,13 @@ SEALED = {("hit_evidence", "sealed"), ("hit_aside", "sealed")}
 
 def traces(context: AppContext, *, sealed: bool) -> list[str]:
     """Where in the database an address, a user agent or a reverse name can be read; and whether sealed rows are left."""
-    found = []
+    places = []
     with context.database.reading() as session:
         for table in SQLModel.metadata.tables.values():
             for row in session.connection().execute(columns(*table.columns)).mappings():
-                found += [f"{table.name}.{name}" for name, value in row.items() if _tells(value)]
-                found += [f"{table.name}.{name}" for name in row if sealed and (table.name, name) in SEALED]
-    return sorted(set(found))
+                places += [f"{table.name}.{name}" for name, value in row.items() if _tells(value)]
+                places += [f"{table.name}.{name}" for name in row if sealed and (table.name, name) in SEALED]
+    return sorted(set(places))
 
 
 def _tells(value: object) -> bool:

@@ -66,8 +66,8 @@ def test_pair_on_one_link_within_thirty_seconds(apart: float, klass: str) -> Non
 
 
 def test_pair_within_one_provider_is_one_person_on_the_move() -> None:
-    one, other = click(seconds=600, net=Net(3320)), click(seconds=620, ip=ELSEWHERE, net=Net(3320))
-    assert classes(one, other) == PEOPLE
+    first, other = click(seconds=600, net=Net(3320)), click(seconds=620, ip=ELSEWHERE, net=Net(3320))
+    assert classes(first, other) == PEOPLE
 
 
 def test_pair_compares_requests_and_not_their_age() -> None:
@@ -151,13 +151,13 @@ def visits(recipients: list[str], apart: float = 10, ip: str = ELSEWHERE, agent:
     return [AddressHit(at, 1e9 + apart * at, who, hit, classify(hit)) for at, who in enumerate(recipients)]
 
 
-def found(hits: list[AddressHit]) -> list[str]:
+def classes_of(hits: list[AddressHit]) -> list[str]:
     verdicts = resolve_addresses(hits)
     return [verdicts[hit.key].klass for hit in hits]
 
 
 def test_one_address_with_three_recipients_in_two_domains_is_a_scanner_from_the_first_on() -> None:
-    assert found(visits(["a@one.example", "b@one.example", "c@two.example"])) == ["security_scanner"] * 3
+    assert classes_of(visits(["a@one.example", "b@one.example", "c@two.example"])) == ["security_scanner"] * 3
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_one_address_with_three_recipients_in_two_domains_is_a_scanner_from_the_
     ],
 )
 def test_an_office_is_no_scanner(hits: list[AddressHit]) -> None:
-    assert found(hits) == ["human"] * 3
+    assert classes_of(hits) == ["human"] * 3
 
 
 def test_gmail_reads_mail_of_everybody() -> None:
     hits = visits(["a@one.example", "b@two.example", "c@three.example"], ip="66.249.84.3", agent=GMAIL_PROXY)
-    assert found(hits) == ["mail_proxy"] * 3
+    assert classes_of(hits) == ["mail_proxy"] * 3
 
 
 def test_a_click_or_a_reply_says_read_whatever_the_opens_were() -> None:

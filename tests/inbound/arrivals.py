@@ -34,7 +34,7 @@ class Arrivals:
     _uids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fetched(self, raw: bytes, hours: float = 0, **facts: Any) -> FetchedLetter:
-        given: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "place": LetterLocation(self.folder.id or 0, 1, next(self._uids)),
             "content": raw,
             "path": None,
@@ -43,7 +43,7 @@ class Arrivals:
             "fetched_at": at(24 * 400),
             **facts,
         }
-        return FetchedLetter(**given)
+        return FetchedLetter(**fields)
 
     def take(self, fetched: FetchedLetter) -> Accepted:
         with self.context.database.session_scope() as session:

@@ -96,7 +96,7 @@ class Post:
             query = select(MailboxFolder).where(MailboxFolder.mailbox_id == self.mailbox_id, MailboxFolder.name == name)
             return session.exec(query).one()
 
-    def told(self) -> list[str]:
+    def notice_events(self) -> list[str]:
         """What was said of the mailbox itself, apart from its letters."""
         return [notice.event for notice in self.rows(Notice) if notice.event != "letter"]
 

@@ -180,8 +180,8 @@ def test_an_enquiry_is_told_once_and_repeats_and_first_loads_are_not(inbox: Arri
     inbox.enquiry(1)
     inbox.enquiry(50, silent=True)
     with context.database.reading() as session:
-        told = session.exec(select(Notice)).all()
-    assert [(item.event, item.letter_id) for item in told] == [("letter", inbox.letters()[0].id)]
+        notices = session.exec(select(Notice)).all()
+    assert [(item.event, item.letter_id) for item in notices] == [("letter", inbox.letters()[0].id)]
     inbox.change(notify_manager=False)
     inbox.enquiry(100)
     assert count(context, Notice) == 1

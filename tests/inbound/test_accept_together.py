@@ -88,10 +88,10 @@ def test_together_is_as_one_by_one(two: list[Arrivals], share: int) -> None:
     fetched = [together.fetched(raw, hours) for raw, hours in some]
     shares = [fetched[begin : begin + share] for begin in range(0, len(fetched), share)]
     assert [accepted.outcome for share in shares for accepted in take(together, share)] == one_by_one
-    told, expected = story(together), story(alone)
-    assert len(told) == len(expected) > 100
-    for here, there in zip(told, expected, strict=True):
-        assert here == there
+    result, expected = story(together), story(alone)
+    assert len(result) == len(expected) > 100
+    for actual, there in zip(result, expected, strict=True):
+        assert actual == there
 
 
 def test_known_places_and_new_letters_in_one_load(inbox: Arrivals) -> None:
@@ -106,7 +106,7 @@ def test_one_that_failed_for_the_last_time_among_others(inbox: Arrivals) -> None
     some = [inbox.fetched(simple(body=f"Letter {number}")) for number in range(3)]
     some[1] = replace(some[1], unparsed="ValueError: what a letter")
     assert [(item.outcome, item.touch) for item in take(inbox, some)] == [("new", True), ("new", False), ("new", True)]
-    assert [letter.unparsed for letter in sorted(inbox.letters(), key=lambda one: one.id or 0)].count(True) == 1
+    assert [letter.unparsed for letter in sorted(inbox.letters(), key=lambda row: row.id or 0)].count(True) == 1
 
 
 def test_a_load_has_few_statements(inbox: Arrivals) -> None:

@@ -209,9 +209,9 @@ def test_k5_a_report_marks_the_copies_that_failed(
     letter = arrive(inbox, report)
     assert letter.category == "bounce"
     assert fresh(context, sent).bounces == 1
-    found = {event.delivery_id: (event.kind, event.counted) for event in events(context, sent)}
-    assert found[copy_to(context, sent, ANNA).id] == ("bounce", True)
-    assert found[copy_to(context, sent, BORIS).id] == ("bounce", False)
+    outcomes = {event.delivery_id: (event.kind, event.counted) for event in events(context, sent)}
+    assert outcomes[copy_to(context, sent, ANNA).id] == ("bounce", True)
+    assert outcomes[copy_to(context, sent, BORIS).id] == ("bounce", False)
     (line,) = lines(context, alice)
     assert (line.kind, line.detail) == ("bounce", "550 5.1.1 no such user")
     assert (line.delivery_id, fresh(context, sent).replies) == (copy_to(context, sent, ANNA).id, 0)

@@ -20,9 +20,9 @@ def test_the_likeliest_comes_first() -> None:
 def test_k8_only_our_own_ids_are_genuine() -> None:
     ours = new_id(KEYRING, "m", "Ab-_c12xyz9", "seller.example")
     assert ours.endswith("@seller.example>")
-    found = read_id(KEYRING, ours)
-    assert found is not None
-    assert (found.kind, found.id, found.genuine) == ("m", "Ab-_c12xyz9", True)
+    own_id = read_id(KEYRING, ours)
+    assert own_id is not None
+    assert (own_id.kind, own_id.id, own_id.genuine) == ("m", "Ab-_c12xyz9", True)
     forged = read_id(KEYRING, ours.replace("Ab-_c12xyz9", "Ab-_c12xyz8"))
     assert forged is not None
     assert not forged.genuine

@@ -16,15 +16,15 @@ SAME = [
 DIFFERENT = [("i.van@site.ru", "ivan@site.ru"), ("ivan@yandex.ru", "ivan@gmail.com"), ("a-b@site.ru", "a.b@site.ru")]
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_one_mailbox(one: str, other: str) -> None:
+@pytest.mark.parametrize(("first", "other"), SAME)
+def test_one_mailbox(first: str, other: str) -> None:
     """C1, C3."""
-    assert canonical(one, "imap.one.example") == canonical(other, "imap.other.example")
+    assert canonical(first, "imap.one.example") == canonical(other, "imap.other.example")
 
 
-@pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_two_mailboxes(one: str, other: str) -> None:
-    assert canonical(one, "h") != canonical(other, "h")
+@pytest.mark.parametrize(("first", "other"), DIFFERENT)
+def test_two_mailboxes(first: str, other: str) -> None:
+    assert canonical(first, "h") != canonical(other, "h")
 
 
 def test_a_login_that_is_no_address_means_something_on_its_host_only() -> None:

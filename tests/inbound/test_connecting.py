@@ -217,11 +217,11 @@ def test_a_preset_fills_the_servers_in(context: AppContext, people: People) -> N
     alice = people.user()
     assert alice.id is not None
     with context.database.session_scope() as session:
-        one = make_credential(session, context, alice.id, NewCredentials(preset="yandex", login="a@ya.ru"))
+        credential = make_credential(session, context, alice.id, NewCredentials(preset="yandex", login="a@ya.ru"))
         other = make_credential(
             session, context, alice.id, NewCredentials(preset="mailru", protocol="pop3", login="a@bk.ru")
         )
-        assert (one.host, one.port, one.security) == ("imap.yandex.ru", 993, "tls")
+        assert (credential.host, credential.port, credential.security) == ("imap.yandex.ru", 993, "tls")
         assert (other.host, other.port, other.security) == ("pop.mail.ru", 995, "tls")
 
 

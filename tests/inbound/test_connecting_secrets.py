@@ -47,10 +47,10 @@ def test_another_place_forgets_the_secret(
     with context.database.session_scope() as session:
         credential = credential_of(session, post)
         change_credential(session, context, credential, CredentialsChange(name="Another name"))
-        kept = credential.secret
+        secret_before = credential.secret
         change_credential(session, context, credential, CredentialsChange(**change))
         credential_changed(session, credential)
-    assert kept is not None
+    assert secret_before is not None
     with context.database.reading() as session:
         assert credential_of(session, post).secret is None
     assert post.mailbox.state == "no_credentials"
@@ -94,9 +94,9 @@ def test_the_secret_shows_nowhere(
 def test_a_secret_moved_to_another_row_does_not_open(context: AppContext, people: People, dovecot: Dovecot) -> None:
     """C11."""
     alice = people.user()
-    one, other = (mailbox_on(context, alice, dovecot, fresh_address()) for _ in range(2))
+    mailbox, other = (mailbox_on(context, alice, dovecot, fresh_address()) for _ in range(2))
     with context.database.session_scope() as session:
-        credential_of(session, other).secret = credential_of(session, one).secret
+        credential_of(session, other).secret = credential_of(session, mailbox).secret
     assert checked(other) == "auth_error"
     assert "Enter it again" in other.mailbox.state_detail
 

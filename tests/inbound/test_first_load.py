@@ -71,8 +71,8 @@ def test_letters_of_a_first_load_share_transactions(
     assert len(readings) == LETTERS, "each is divided into its parts once"
     assert post.subjects() == ALL
     assert len(post.rows(LetterCopy)) == LETTERS
-    (told,) = [notice for notice in post.rows(Notice) if notice.event == "first_load"]
-    assert told.facts == {"letters": LETTERS}
+    (load_notice,) = [notice for notice in post.rows(Notice) if notice.event == "first_load"]
+    assert load_notice.facts == {"letters": LETTERS}
 
 
 @pytest.mark.parametrize("most", [{"TOGETHER": 2}, {"TOGETHER_BYTES": 1000}])
@@ -146,7 +146,7 @@ def test_while_letters_are_stored_the_next_ones_come(
     monkeypatch.setattr("tracker.inbound.fetch.imap.METADATA_AT_ONCE", 10)
     asked = threading.Event()
     bodies = imap.bodies
-    told: list[bool] = []
+    announced: list[bool] = []
 
     def ask(client: IMAPClient, uids: Sequence[int]) -> dict[int, bytes | None]:
         if uids[0] > 10:
@@ -155,12 +155,12 @@ def test_while_letters_are_stored_the_next_ones_come(
 
     def take(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
         if fetched.place.uid == 1:
-            told.append(asked.wait(20))
+            announced.append(asked.wait(20))
         return accept(session, context, mailbox, fetched)
 
     monkeypatch.setattr("tracker.inbound.fetch.imap_run.imap.bodies", ask)
     assert post.sync(take=take) == LETTERS
-    assert told == [True]
+    assert announced == [True]
     assert post.subjects() == ALL
     assert post.folder().last_uid == LETTERS
 

@@ -18,9 +18,9 @@ def test_the_way_it_took_does_not_count() -> None:
 
 
 def test_order_folding_and_line_ends_do_not_count() -> None:
-    one = b"From: a@b.example\r\nSubject: a long\r\n subject\r\n\r\nx"
+    first = b"From: a@b.example\r\nSubject: a long\r\n subject\r\n\r\nx"
     other = b"subject: a long subject\nFROM:  a@b.example\n\ny"
-    assert header_hash(one) == header_hash(other)
+    assert header_hash(first) == header_hash(other)
 
 
 def test_another_field_is_another_letter() -> None:

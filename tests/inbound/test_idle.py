@@ -24,10 +24,10 @@ TOLD = {
 @pytest.mark.parametrize("piece", [1, 2, 5, 10_000])
 @pytest.mark.parametrize("name", TOLD)
 def test_what_is_told(name: str, piece: int) -> None:
-    told, news, letters = TOLD[name]
+    responses, news, letters = TOLD[name]
     idle = begun()
-    for at in range(0, len(told), piece):
-        assert idle.hear(told[at : at + piece]) == b""
+    for at in range(0, len(responses), piece):
+        assert idle.hear(responses[at : at + piece]) == b""
     assert (idle.news, idle.letters, idle.over) == (news, letters, "")
 
 

@@ -240,10 +240,14 @@ def test_p23_broken_encodings_give_what_they_can() -> None:
 
 
 def test_p24_p25_letters_are_told_apart_by_content() -> None:
-    one, other = (parse(simple("Message-ID: <same@x.example>", body=body)) for body in ("one", "other"))
-    assert identity(None, one.message_id, content_hash(one)) != identity(None, other.message_id, content_hash(other))
-    one, other = (parse(simple("Subject: hi", body=body)) for body in ("one", "other"))
-    assert identity(None, one.message_id, content_hash(one)) != identity(None, other.message_id, content_hash(other))
+    first, other = (parse(simple("Message-ID: <same@x.example>", body=body)) for body in ("one", "other"))
+    assert identity(None, first.message_id, content_hash(first)) != identity(
+        None, other.message_id, content_hash(other)
+    )
+    first, other = (parse(simple("Subject: hi", body=body)) for body in ("one", "other"))
+    assert identity(None, first.message_id, content_hash(first)) != identity(
+        None, other.message_id, content_hash(other)
+    )
 
 
 def test_another_delivery_is_the_same_letter() -> None:

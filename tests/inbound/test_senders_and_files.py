@@ -314,7 +314,7 @@ BROKEN = "To: info@site.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         (BROKEN + "--wrong\r\n\r\nFirst\r\n", BROKEN + "--wrong\r\n\r\nSecond\r\n"),
         (BROKEN + "--aaa\r\n\r\n--aaa--\r\nFirst", BROKEN + "--aaa\r\n\r\n--aaa--\r\nSecond"),
@@ -325,9 +325,9 @@ BROKEN = "To: info@site.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/
         ("Content-Type: text/html\r\n\r\n<!-- First -->", "Content-Type: text/html\r\n\r\n<!-- Second -->"),
     ],
 )  # fmt: skip
-def test_letters_that_cannot_be_read_are_two_letters(one: str, other: str) -> None:
-    assert content_hash(parse(one.encode())) != content_hash(parse(other.encode()))
-    assert content_hash(parse(one.encode())) == content_hash(parse(b"Received: by b\r\n" + one.encode()))
+def test_letters_that_cannot_be_read_are_two_letters(first: str, other: str) -> None:
+    assert content_hash(parse(first.encode())) != content_hash(parse(other.encode()))
+    assert content_hash(parse(first.encode())) == content_hash(parse(b"Received: by b\r\n" + first.encode()))
 
 
 def test_files_that_differ_in_their_names_make_two_letters() -> None:

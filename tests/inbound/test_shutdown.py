@@ -65,7 +65,7 @@ def assert_free_and_due(post: Post) -> None:
     assert mailbox.due_at <= now()
     assert post.rows(FetchRetry) == []
     assert post.rows(MailboxProblem) == []
-    assert set(post.told()) <= {"first_load"}
+    assert set(post.notice_events()) <= {"first_load"}
 
 
 def finish(post: Post) -> None:

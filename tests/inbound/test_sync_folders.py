@@ -51,7 +51,7 @@ def test_a_folder_that_is_gone_breaks_the_mailbox_with_words(post: Post, dovecot
     post.change(folders=["INBOX"])
     post.sync()
     assert post.mailbox.state == "active"
-    assert post.told() == ["broken", "recovered"]
+    assert post.notice_events() == ["broken", "recovered"]
 
 
 def test_a_rebuilt_folder_is_recognised(post: Post, dovecot: Dovecot) -> None:
@@ -115,8 +115,8 @@ def test_our_database_from_a_backup_doubles_nothing(post: Post, dovecot: Dovecot
         row = session.exec(select(MailboxFolder).where(MailboxFolder.mailbox_id == post.mailbox_id)).one()
         row.last_uid = 0
         session.add(row)
-        for kept in session.exec(select(Letter).order_by(col(Letter.id).desc()).limit(105)).all():
-            session.delete(kept)
+        for restored in session.exec(select(Letter).order_by(col(Letter.id).desc()).limit(105)).all():
+            session.delete(restored)
     assert post.sync() == 105
     assert len(post.letters()) == 110
     assert all(letter.silent for letter in post.letters())

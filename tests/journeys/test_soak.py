@@ -4,8 +4,8 @@ from tests.bench.soak import soak
 
 
 def test_nothing_is_lost_and_nothing_doubled_on_a_bad_day() -> None:
-    found = soak(100, kills=2, chance=0.06, minutes=1.5)
-    assert found.is_sound, found
-    assert found.kills == 2
-    assert found.deliveries > found.messages == found.sent == 100
-    assert len(found.troubles) >= 5, "the day was too good"
+    result = soak(100, kills=2, chance=0.06, minutes=1.5)
+    assert result.is_sound, result
+    assert result.kills == 2
+    assert result.deliveries > result.messages == result.sent == 100
+    assert len(result.troubles) >= 5, "the day was too good"

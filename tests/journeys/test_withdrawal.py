@@ -22,12 +22,12 @@ MARK = "Trace/424242"
 
 
 def traces(context: AppContext) -> list[str]:
-    found = []
+    places = []
     with context.database.reading() as session:
         for table in SQLModel.metadata.tables.values():
             for row in session.connection().execute(columns(*table.columns)).mappings():
-                found += [f"{table.name}.{name}" for name, value in row.items() if MARK in str(value)]
-    return found
+                places += [f"{table.name}.{name}" for name, value in row.items() if MARK in str(value)]
+    return places
 
 
 def taken_in(context: AppContext) -> int:

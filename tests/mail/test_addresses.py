@@ -103,7 +103,7 @@ def test_what_is_no_address(typed: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("Anna@Client.Example", "anna@client.example"),
         ("ЖАННА@пример.рф", "жанна@xn--e1afmkfd.xn--p1ai"),
@@ -111,12 +111,12 @@ def test_what_is_no_address(typed: str, code: str) -> None:
         ("JO\u0308RG@client.example", "j\u00f6rg@client.example"),
     ],
 )
-def test_two_spellings_of_one_person(one: str, other: str) -> None:
-    assert lookup_form(one) == lookup_form(other)
+def test_two_spellings_of_one_person(first: str, other: str) -> None:
+    assert lookup_form(first) == lookup_form(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("weiß@client.example", "weiss@client.example"),
         ("anna@faß.example", "anna@fass.example"),
@@ -125,9 +125,9 @@ def test_two_spellings_of_one_person(one: str, other: str) -> None:
         ("anna@mail.client.example", "anna@client.example"),
     ],
 )
-def test_two_people_stay_two(one: str, other: str) -> None:
+def test_two_people_stay_two(first: str, other: str) -> None:
     """What one of them agreed to must never count for the other."""
-    assert lookup_form(one) != lookup_form(other)
+    assert lookup_form(first) != lookup_form(other)
 
 
 def test_the_domain_of_an_address() -> None:
@@ -138,7 +138,7 @@ ANNA, LUC = Address("anna@client.example"), Address("luc@client.example")
 
 
 @pytest.mark.parametrize(
-    ("typed", "found"),
+    ("typed", "addresses"),
     [
         ("", []),
         (" , ;\r\n ,", []),
@@ -168,8 +168,8 @@ ANNA, LUC = Address("anna@client.example"), Address("luc@client.example")
         ("anna@MÜLLER.example", [Address("anna@xn--mller-kva.example")]),
     ],
 )
-def test_lists(typed: str, found: list[Address]) -> None:
-    assert parse_list(typed) == found
+def test_lists(typed: str, addresses: list[Address]) -> None:
+    assert parse_list(typed) == addresses
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ def test_normalise_raises_nothing_else(text: str) -> None:
 @given(ANYTHING)
 def test_parse_list_raises_nothing_else(text: str) -> None:
     try:
-        found = parse_list(text)
+        addresses = parse_list(text)
     except AddressError:
         return
-    assert all(normalise(mailbox.address) == mailbox.address for mailbox in found)
+    assert all(normalise(mailbox.address) == mailbox.address for mailbox in addresses)
 
 
 LETTERS = st.text(st.characters(categories=("L", "Nd", "Mn")) | st.sampled_from("İßΣŉΐǅ"), min_size=1, max_size=24)

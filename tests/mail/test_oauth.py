@@ -198,14 +198,14 @@ def test_a_client_id_that_is_not_taken_is_the_operators_affair(
 def test_many_at_once_fetch_one_token(context: AppContext, grant: int, authorisation: AuthorisationServer) -> None:
     """Refresh tokens rotate: two renewals at once would end the grant."""
     lapse(context)
-    found: list[tuple[str, str]] = []
-    threads = [threading.Thread(target=lambda: found.append(access_token(context, grant))) for _ in range(8)]
+    tokens: list[tuple[str, str]] = []
+    threads = [threading.Thread(target=lambda: tokens.append(access_token(context, grant))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(tokens) == 8
+    assert len(set(tokens)) == 1
     assert len(authorisation.asked) == 1
     assert row_of(context, grant).state == "works"
 

@@ -81,8 +81,8 @@ def test_rows_of_the_first_revision_are_kept(environ: dict[str, str]) -> None:  
                 if table.name in before
             }
     for name, row in before.items():
-        kept = {column: value for column, value in row.items() if column in columns[name]}
-        assert {column: after[name][column] for column in kept} == kept, name
+        values = {column: value for column, value in row.items() if column in columns[name]}
+        assert {column: after[name][column] for column in values} == values, name
     assert after["delivery"]["account_id"] == before["message"]["account_id"]
     assert after["notice"]["rung_at"] is not None, "its bell line was written before"
 

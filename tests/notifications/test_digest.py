@@ -74,9 +74,9 @@ def send_all(context: AppContext) -> None:
 
 
 def letters(sink: SmtpSink) -> list[EmailMessage]:
-    found = [email.message_from_bytes(item.content, policy=default) for item in sink.accepted]
-    assert all(isinstance(item, EmailMessage) for item in found)
-    return found
+    messages = [email.message_from_bytes(item.content, policy=default) for item in sink.accepted]
+    assert all(isinstance(item, EmailMessage) for item in messages)
+    return messages
 
 
 def parts(letter: EmailMessage) -> Sequence[str]:

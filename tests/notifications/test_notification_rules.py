@@ -23,15 +23,15 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def story(*acts: tuple[str, float]) -> list[str | None]:
     """The news of each act in turn, at these minutes, as the bell would tell them."""
     done: list[Activity] = []
-    told: dict[str, datetime] = {}
+    announced: dict[str, datetime] = {}
     news: list[str | None] = []
     for kind, minute in acts:
         act = Activity(kind, NOON + timedelta(minutes=minute))
         done.append(act)
-        found = news_of(done, [act], told)
-        if found is not None:
-            told[found] = act.at
-        news.append(found)
+        news_kind = news_of(done, [act], announced)
+        if news_kind is not None:
+            announced[news_kind] = act.at
+        news.append(news_kind)
     return news
 
 
@@ -110,8 +110,8 @@ def test_which_preference_decides(kind: str, news: str, preference: str) -> None
 )
 def test_quiet_hours_are_the_persons_own(local: str, start: str, end: str, until: str | None) -> None:
     moment = datetime.fromisoformat(local).replace(tzinfo=BERLIN)
-    found = end_of_quiet(moment.astimezone(UTC), BERLIN, minutes(start), minutes(end))
-    assert (found.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") if found else None) == until
+    ends = end_of_quiet(moment.astimezone(UTC), BERLIN, minutes(start), minutes(end))
+    assert (ends.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") if ends else None) == until
 
 
 def test_without_both_ends_it_is_never_quiet() -> None:

@@ -46,8 +46,8 @@ def unread(context: AppContext, user: User) -> int:
 
 def hints(context: AppContext, user: User | None = None, after: int = 0, limit: int = 500) -> list[tuple[str, str]]:
     with context.database.reading() as session:
-        found = notify.feed_after(session, user.id if user else None, after, limit)
-        return [(item.kind, item.subject) for item in found]
+        items = notify.feed_after(session, user.id if user else None, after, limit)
+        return [(item.kind, item.subject) for item in items]
 
 
 def test_one_line_per_subject_with_a_counter(context: AppContext, alice: User) -> None:
@@ -94,15 +94,15 @@ def test_a_correction_stays_in_its_place(context: AppContext, alice: User) -> No
 
 
 def test_reading_one_line(context: AppContext, alice: User) -> None:
-    one, other = ring(context, alice), ring(context, alice, "delivery:2")
+    first, other = ring(context, alice), ring(context, alice, "delivery:2")
     with context.database.session_scope() as session:
-        assert notify.mark_read(session, alice, one)
-    (before,) = [line.read_at for line in bell(context, alice) if line.public_id == one]
+        assert notify.mark_read(session, alice, first)
+    (before,) = [line.read_at for line in bell(context, alice) if line.public_id == first]
     with context.database.session_scope() as session:
-        assert notify.mark_read(session, alice, one), "reading it again is no mistake"
+        assert notify.mark_read(session, alice, first), "reading it again is no mistake"
         assert not notify.mark_read(session, alice, "no such line")
     assert [line.public_id for line in bell(context, alice, unread_only=True)] == [other]
-    (after,) = [line.read_at for line in bell(context, alice) if line.public_id == one]
+    (after,) = [line.read_at for line in bell(context, alice) if line.public_id == first]
     assert after == before, "when it was first read"
 
 

@@ -111,9 +111,9 @@ def test_a_push_opens_the_message_it_tells_of(world: World, smtp_sink: SmtpSink)
     message = world.people.send(world.alice, "luc@other.example")
     world.ring("message:1", "follow_up", message_id=message.id)
     world.work()
-    (told,) = world.service.messages
-    assert told["page"] == f"/mail/{message.public_id}"
-    assert "luc@other.example" in told["text"]
+    (pushed,) = world.service.messages
+    assert pushed["page"] == f"/mail/{message.public_id}"
+    assert "luc@other.example" in pushed["text"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 408])

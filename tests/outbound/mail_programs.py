@@ -47,16 +47,16 @@ def hand_on(context: AppContext) -> None:
 
 def content_for(sink: SmtpSink, address: str) -> bytes:
     """What arrived for one recipient, who must have got one message."""
-    (one,) = [message.content for message in sink.accepted if address in message.recipients]
-    return one
+    (content,) = [message.content for message in sink.accepted if address in message.recipients]
+    return content
 
 
 def program(name: str) -> str:
     """Where the program is. Missing: skips, and fails in CI."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         unavailable(f"{name} is not installed; install the package {name}")
-    return found
+    return path
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,10 @@ def test_attachments() -> None:
     )
     message = built(attachments=files)
     assert message.get_content_type() == "multipart/mixed"
-    found = list(message.iter_attachments())
-    assert [part.get_filename() for part in found] == [file.filename for file in files]
-    assert [part.get_payload(decode=True) for part in found] == [file.content for file in files]
-    assert [part.get_content_type() for part in found] == [
+    attachments = list(message.iter_attachments())
+    assert [part.get_filename() for part in attachments] == [file.filename for file in files]
+    assert [part.get_payload(decode=True) for part in attachments] == [file.content for file in files]
+    assert [part.get_content_type() for part in attachments] == [
         "application/pdf",
         "text/plain",
         "application/octet-stream",

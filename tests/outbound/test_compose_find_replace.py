@@ -39,7 +39,7 @@ def raw(name: str) -> bytes:
     return (DATA / f"{name}.eml").read_bytes()
 
 
-def found(message: bytes) -> HtmlPart:
+def html_part(message: bytes) -> HtmlPart:
     part = find_html(message)
     assert isinstance(part, HtmlPart), part
     return part
@@ -54,7 +54,7 @@ def whole(old: str, new: str) -> list[Edit]:
 
 
 def tracked(message: bytes) -> bytes:
-    part = found(message)
+    part = html_part(message)
     return replaced(message, part, rewrite(part.html, lambda url, index: TRACKED, PIXEL))
 
 
@@ -81,7 +81,7 @@ def test_d3_d4_what_must_stay_says_why(name: str, reason: str) -> None:
 @pytest.mark.parametrize("name", FOUND)
 def test_d13_only_the_body_of_one_part_changes(name: str) -> None:
     before = raw(name)
-    part = found(before)
+    part = html_part(before)
     after = tracked(before)
     assert after != before
     assert after[: part.start] == before[: part.start]
@@ -95,10 +95,10 @@ def test_d13_only_the_body_of_one_part_changes(name: str) -> None:
 @pytest.mark.parametrize("name", FOUND)
 def test_the_new_document_is_read_as_it_was_written(name: str) -> None:
     before = raw(name)
-    part = found(before)
+    part = html_part(before)
     assert URL.split("?")[0].split("/offer")[0] in part.html or "s.example" in part.html
     result = rewrite(part.html, lambda url, index: TRACKED, PIXEL)
-    again = found(replaced(before, part, result))
+    again = html_part(replaced(before, part, result))
     assert again.html == result.html
     assert result.html.count(PIXEL) == 1
     assert TRACKED in result.html
@@ -107,11 +107,11 @@ def test_the_new_document_is_read_as_it_was_written(name: str) -> None:
 @pytest.mark.parametrize("name", FOUND)
 def test_d21_the_original_document_makes_the_original_message(name: str) -> None:
     before = raw(name)
-    part = found(before)
+    part = html_part(before)
     result = rewrite(part.html, lambda url, index: TRACKED, PIXEL)
     after = replaced(before, part, result)
-    back = replace_html(after, found(after), part.html, whole(result.html, part.html))
-    assert found(back).html == part.html
+    back = replace_html(after, html_part(after), part.html, whole(result.html, part.html))
+    assert html_part(back).html == part.html
     assert replace_html(before, part, part.html, []) is before
 
 
@@ -162,13 +162,13 @@ def test_d7_d8_characters_survive(name: str, codec: str, words: str) -> None:
 
 @pytest.mark.parametrize(("name", "words"), [(name, words) for name, _, words in CHARSETS if "wrong" not in name])
 def test_d8_the_text_of_the_link_is_no_mojibake(name: str, words: str) -> None:
-    links = rewrite(found(raw(name)).html, lambda url, index: None, None).links
+    links = rewrite(html_part(raw(name)).html, lambda url, index: None, None).links
     assert [(link.url, link.text) for link in links] == [(URL, words)] or "<" in words
 
 
 def test_d7_markup_between_escape_sequences_is_text() -> None:
     before = raw("iso_2022_jp_with_vendor_characters")
-    part = found(before)
+    part = html_part(before)
     after = tracked(before)
     assert part.charset == "shifted"
     assert b'\x1b$B-!<"&>\x1b(B' in after
@@ -179,11 +179,11 @@ def test_d7_markup_between_escape_sequences_is_text() -> None:
 
 def test_a_character_that_the_charset_lacks_becomes_a_reference() -> None:
     before = raw("koi8_r_quoted_printable")
-    part = found(before)
+    part = html_part(before)
     place = part.html.index("</body>")
     html = part.html.replace("</body>", "日</body>")
     after = replace_html(before, part, html, [Edit(place, place, "日")])
-    assert found(after).html == part.html.replace("</body>", "&#26085;</body>")
+    assert html_part(after).html == part.html.replace("</body>", "&#26085;</body>")
 
 
 def test_d1_the_text_part_is_not_touched() -> None:
@@ -209,7 +209,7 @@ def test_c10_one_pixel_in_a_message_with_two_html_parts() -> None:
 
 def test_d10_a_link_over_two_lines_is_found_and_the_other_lines_keep_their_octets() -> None:
     before = raw("quoted_printable_link_broken_in_two")
-    part = found(before)
+    part = html_part(before)
     assert [link.url for link in rewrite(part.html, lambda url, index: None, None).links] == [URL]
     after = tracked(before)
     for line in (
@@ -222,7 +222,7 @@ def test_d10_a_link_over_two_lines_is_found_and_the_other_lines_keep_their_octet
 
 def test_d9_base64_keeps_its_width_and_its_last_lines() -> None:
     before, after = raw("base64_lines_of_60"), tracked(raw("base64_lines_of_60"))
-    body = after[found(after).body_start :]
+    body = after[html_part(after).body_start :]
     assert {len(line) for line in body.split()[:-1]} == {60}
     assert body.endswith(before[-6:])
     assert before.endswith(b"\r\n\r\n\r\n")
@@ -231,7 +231,7 @@ def test_d9_base64_keeps_its_width_and_its_last_lines() -> None:
 @pytest.mark.parametrize("name", ["a_line_that_grows_over_998", "a_line_that_grows_over_998_without_encoding_field"])
 def test_d11_a_part_that_can_no_longer_travel_bare_becomes_quoted_printable(name: str) -> None:
     before, after = raw(name), tracked(raw(name))
-    part, again = found(before), found(after)
+    part, again = html_part(before), html_part(after)
     assert again.encoding == "quoted-printable"
     fields, old_fields = after[part.start : again.header_end], before[part.start : part.header_end]
     assert fields.count(b"Content-Transfer-Encoding: quoted-printable\r\n") == 1
@@ -240,11 +240,11 @@ def test_d11_a_part_that_can_no_longer_travel_bare_becomes_quoted_printable(name
 
 def test_an_octet_that_7bit_forbids_makes_the_part_quoted_printable() -> None:
     before = raw("alternative_text_and_html")
-    part = found(before)
+    part = html_part(before)
     html = part.html.replace("Hello", "Grüß Gott")
     after = replace_html(before, part, html, whole(part.html, html))
     assert after.isascii()
-    assert found(after).encoding == "quoted-printable"
+    assert html_part(after).encoding == "quoted-printable"
 
 
 def test_line_feeds_alone_stay_line_feeds() -> None:
@@ -254,12 +254,12 @@ def test_line_feeds_alone_stay_line_feeds() -> None:
 def test_long_documents_in_every_encoding() -> None:
     for name in ("koi8_r_quoted_printable", "windows_1251_base64", "windows_1252_8bit_and_a_meta_that_lies"):
         before = raw(name)
-        part = found(before)
+        part = html_part(before)
         html = part.html.replace("</p>", "\r\n".join(["</p><p>x <a href='https://shop.example/'>y</a>"] * 3000))
         long = replace_html(before, part, html, whole(part.html, html))
-        result = rewrite(found(long).html, lambda url, index: TRACKED, PIXEL)
+        result = rewrite(html_part(long).html, lambda url, index: TRACKED, PIXEL)
         assert len([link for link in result.links if link.tracked]) == 3001
-        assert found(replaced(long, found(long), result)).html == result.html
+        assert html_part(replaced(long, html_part(long), result)).html == result.html
 
 
 def test_multiparts_without_end() -> None:
@@ -271,7 +271,7 @@ def test_multiparts_without_end() -> None:
         deep.split(b"Content-Type: multipart/mixed; boundary=b90\r\n")[0]
         + b"Content-Type: text/html\r\n\r\n<p>x</p>\r\n"
     )
-    assert found(shallow).html == "<p>x</p>\r\n"
+    assert html_part(shallow).html == "<p>x</p>\r\n"
 
 
 def test_many_parts_without_a_header_are_read_before_the_test_times_out() -> None:
@@ -280,4 +280,4 @@ def test_many_parts_without_a_header_are_read_before_the_test_times_out() -> Non
         + b"--b\r\nx\r\n" * 100_000
         + b"--b\r\nContent-Type: text/html\r\n\r\n<p>"
     )
-    assert found(message).html == "<p>"
+    assert html_part(message).html == "<p>"

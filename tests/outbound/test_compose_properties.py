@@ -160,10 +160,10 @@ CODECS = [
 @given(st.one_of(st.binary(), octets), st.sampled_from(CODECS))
 @settings(max_examples=400)
 def test_text_turns_back_into_its_octets(body: bytes, codec: str) -> None:
-    found = read(body, codec)
-    if found is None:
+    decoded = read(body, codec)
+    if decoded is None:
         assert codec.startswith(("utf-16", "iso2022", "hz"))
         return
-    text, used = found
+    text, used = decoded
     assert write(text, used) == body
     assert write(text + "<img>", used) == body + write("<img>", used)

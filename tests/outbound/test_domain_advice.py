@@ -44,18 +44,18 @@ def fetch_from(zone: Zone) -> spf.Fetch:
     """A zone of TXT records; a word in place of records is the problem."""
 
     def fetch(name: str, kind: str) -> Records:
-        found = zone.get(name if kind == "TXT" else f"{name} {kind}", "none")
-        return Records(problem=found) if isinstance(found, str) else Records(found)
+        result = zone.get(name if kind == "TXT" else f"{name} {kind}", "none")
+        return Records(problem=result) if isinstance(result, str) else Records(result)
 
     return fetch
 
 
 def advice(changes: Zone, preset: str = "gmail", domain: str = OURS) -> dict[str, Advice]:
     """By topic; of several lines about one topic the worst."""
-    zone = {name: found for name, found in {**GOOD, **changes}.items() if found != "gone"}
-    found = advise(domain, SENDING[preset], find(domain, SENDING[preset], fetch_from(zone)), f"a@{domain}")
+    zone = {name: records for name, records in {**GOOD, **changes}.items() if records != "gone"}
+    records = advise(domain, SENDING[preset], find(domain, SENDING[preset], fetch_from(zone)), f"a@{domain}")
     order = ("bad", "warn", "unknown", "good")
-    return {a.topic: a for a in sorted(found, key=lambda a: order.index(a.grade), reverse=True)}
+    return {a.topic: a for a in sorted(records, key=lambda a: order.index(a.grade), reverse=True)}
 
 
 def test_everything_in_order_is_good() -> None:
@@ -96,32 +96,32 @@ def test_everything_in_order_is_good() -> None:
     ],
 )
 def test_spf(record: tuple[str, ...] | str, grade: str, words: str, publish: str | None) -> None:
-    found = advice({OURS: record, "via.example": ("v=spf1 include:_spf.google.com -all",)})["SPF"]
-    assert (found.grade, words in found.text) == (grade, True), found.text
-    assert [p.value for p in found.publish] == ([publish] if publish else [])
+    result = advice({OURS: record, "via.example": ("v=spf1 include:_spf.google.com -all",)})["SPF"]
+    assert (result.grade, words in result.text) == (grade, True), result.text
+    assert [p.value for p in result.publish] == ([publish] if publish else [])
 
 
 def test_more_than_ten_look_ups_at_any_depth() -> None:
     deep: dict[str, tuple[str, ...]] = {f"s{n}.example": ("v=spf1 a:h.example ~all",) for n in range(5)}
     includes = " ".join(f"include:{name}" for name in deep)
     hosts: Zone = {"h.example A": ("192.0.2.1",)}
-    found = advice({OURS: (f"v=spf1 include:_spf.google.com {includes} ~all",), **deep, **hosts})["SPF"]
-    assert (found.grade, "asks for 11 look-ups" in found.text) == ("bad", True)
+    result = advice({OURS: (f"v=spf1 include:_spf.google.com {includes} ~all",), **deep, **hosts})["SPF"]
+    assert (result.grade, "asks for 11 look-ups" in result.text) == ("bad", True)
 
 
 def test_more_than_two_void_look_ups() -> None:
-    found = advice({OURS: ("v=spf1 include:_spf.google.com a:x.example mx:y.example a:z.example/24 ~all",)})["SPF"]
-    assert (found.grade, "3 hosts that do not exist" in found.text) == ("bad", True)
+    result = advice({OURS: ("v=spf1 include:_spf.google.com a:x.example mx:y.example a:z.example/24 ~all",)})["SPF"]
+    assert (result.grade, "3 hosts that do not exist" in result.text) == ("bad", True)
 
 
 def test_a_circle_of_includes_ends() -> None:
-    found = advice(
+    result = advice(
         {
             OURS: ("v=spf1 include:_spf.google.com include:a.example ~all",),
             "a.example": (f"v=spf1 include:{OURS} ~all",),
         }
     )
-    assert found["SPF"].grade == "bad"
+    assert result["SPF"].grade == "bad"
 
 
 def test_a_tree_without_end_ends() -> None:
@@ -131,8 +131,8 @@ def test_a_tree_without_end_ends() -> None:
         asked.append(name)
         return Records((f"v=spf1 include:a.{name[:150]} include:b.{name[:150]} ~all",))
 
-    found = spf.look_up(OURS, fetch)
-    assert found.cut_off
+    result = spf.look_up(OURS, fetch)
+    assert result.cut_off
     assert len(asked) <= spf.MOST_QUERIES
 
 
@@ -152,15 +152,15 @@ def test_a_tree_without_end_ends() -> None:
     ],
 )
 def test_dkim(record: tuple[str, ...] | str, grade: str, words: str) -> None:
-    found = advice({f"google._domainkey.{OURS}": record})["DKIM"]
-    assert (found.grade, words in found.text) == (grade, True), found.text
+    result = advice({f"google._domainkey.{OURS}": record})["DKIM"]
+    assert (result.grade, words in result.text) == (grade, True), result.text
 
 
 def test_a_weak_key_is_said_to_be_weak() -> None:
     weak = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeKLs1Pt8Q"
     weak += "uKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ=="
-    found = advice({f"google._domainkey.{OURS}": (f"v=DKIM1; p={weak}",)})["DKIM"]
-    assert (found.grade, "only 512 bits" in found.text) == ("bad", True)
+    result = advice({f"google._domainkey.{OURS}": (f"v=DKIM1; p={weak}",)})["DKIM"]
+    assert (result.grade, "only 512 bits" in result.text) == ("bad", True)
 
 
 def test_one_good_key_among_bad_ones_is_enough() -> None:
@@ -169,8 +169,8 @@ def test_one_good_key_among_bad_ones_is_enough() -> None:
 
 
 def test_for_another_server_no_key_is_no_verdict() -> None:
-    found = advice({f"google._domainkey.{OURS}": "gone"}, "other")
-    assert (found["DKIM"].grade, found["SPF"].grade) == ("unknown", "good")
+    result = advice({f"google._domainkey.{OURS}": "gone"}, "other")
+    assert (result["DKIM"].grade, result["SPF"].grade) == ("unknown", "good")
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,8 @@ def test_for_another_server_no_key_is_no_verdict() -> None:
     ],
 )
 def test_dmarc(record: tuple[str, ...] | str, grade: str, words: str) -> None:
-    found = advice({f"_dmarc.{OURS}": record})["DMARC"]
-    assert (found.grade, words in found.text) == (grade, True), found.text
+    result = advice({f"_dmarc.{OURS}": record})["DMARC"]
+    assert (result.grade, words in result.text) == (grade, True), result.text
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ def test_dmarc(record: tuple[str, ...] | str, grade: str, words: str) -> None:
 )
 def test_a_policy_that_our_mail_does_not_fit(policy: str, grade: str, words: str) -> None:
     broken: Zone = {OURS: "gone", f"google._domainkey.{OURS}": "gone", f"_dmarc.{OURS}": (f"v=DMARC1; p={policy}",)}
-    found = advice(broken)["DMARC"]
-    assert (found.grade, words in found.text) == (grade, True), found.text
+    result = advice(broken)["DMARC"]
+    assert (result.grade, words in result.text) == (grade, True), result.text
 
 
 def test_one_of_both_in_our_name_is_enough_for_dmarc() -> None:
@@ -209,13 +209,13 @@ def test_one_of_both_in_our_name_is_enough_for_dmarc() -> None:
 
 def test_a_subdomain_has_the_policy_of_the_domain_above_it() -> None:
     zone: Zone = {"_dmarc.seller.example": ("v=DMARC1; p=none; sp=reject",)}
-    found = advice(zone, domain="sales.eu.seller.example")["DMARC"]
-    assert (found.grade, "p=reject at seller.example" in found.text) == ("bad", True), found.text
+    result = advice(zone, domain="sales.eu.seller.example")["DMARC"]
+    assert (result.grade, "p=reject at seller.example" in result.text) == ("bad", True), result.text
 
 
 def test_at_gmail_com_there_is_nothing_to_publish() -> None:
-    (found,) = advice({}, domain="gmail.com").values()
-    assert (found.grade, found.publish) == ("good", ())
+    (result,) = advice({}, domain="gmail.com").values()
+    assert (result.grade, result.publish) == ("good", ())
 
 
 def test_what_is_proposed_is_read_as_good_again() -> None:
@@ -257,8 +257,8 @@ def _strings(value: str) -> str:
 def test_asked_of_a_real_dns_server(context: AppContext, people: People, smtp_sink: SmtpSink, dns: NameServer) -> None:
     dns.records = quoted(GOOD)
     account = people.account(people.user(), smtp_sink, preset="gmail")
-    found = advice_for(replace(context, name_server=dns.address), account)
-    assert [(a.topic, a.grade) for a in found] == [("SPF", "good"), ("DKIM", "good"), ("DMARC", "good")]
+    result = advice_for(replace(context, name_server=dns.address), account)
+    assert [(a.topic, a.grade) for a in result] == [("SPF", "good"), ("DKIM", "good"), ("DMARC", "good")]
     assert len(dns.asked) == len(set(dns.asked)) == 4
 
 
@@ -269,11 +269,11 @@ def test_a_dns_server_that_is_silent_keeps_nobody_waiting(
     dns.silent = set(names)
     account = people.account(people.user(), smtp_sink)
     began = time.monotonic()
-    found = advice_for(replace(context, name_server=dns.address), account)
+    result = advice_for(replace(context, name_server=dns.address), account)
     assert time.monotonic() - began < TOTAL_SECONDS + 3
-    assert {a.grade for a in found} == {"unknown"}
+    assert {a.grade for a in result} == {"unknown"}
 
 
 def test_names_that_never_exist_are_not_asked_for(context: AppContext, people: People, smtp_sink: SmtpSink) -> None:
-    (found,) = advice_for(context, people.account(people.user(), smtp_sink))
-    assert (found.grade, "nothing was looked up" in found.text) == ("unknown", True)
+    (result,) = advice_for(context, people.account(people.user(), smtp_sink))
+    assert (result.grade, "nothing was looked up" in result.text) == ("unknown", True)

@@ -74,8 +74,8 @@ def test_b40_b41_twice_is_once_and_there_is_a_way_back(name: str, pixel: str | N
 @pytest.mark.parametrize("mark", MARKS)
 def test_b38_it_stands_before_the_quote(mark: str) -> None:
     html = "<div>Hi</div>" + mark.format("<div>older</div>")
-    found = with_footer(html).html
-    assert found.index("</div><img") < found.index(FOOTER.url) < found.index("older")
+    result = with_footer(html).html
+    assert result.index("</div><img") < result.index(FOOTER.url) < result.index("older")
 
 
 @pytest.mark.parametrize("mark", MARKS)
@@ -111,9 +111,9 @@ def test_links_of_others_named_alike_stay() -> None:
     "html", ["<frameset><frame src=x></frameset>", '<p>See <a href="https://x.example/">never closed']
 )
 def test_where_there_is_no_safe_place_it_is_put_first_or_nowhere(html: str) -> None:
-    found = with_footer(html)
-    assert restore(found, html) == html
-    assert found.html.count(FOOTER.url) == (0 if "frameset" in html else 1)
+    result = with_footer(html)
+    assert restore(result, html) == html
+    assert result.html.count(FOOTER.url) == (0 if "frameset" in html else 1)
 
 
 @given(

@@ -27,7 +27,7 @@ def _migrated(tmp_path: Path) -> None:
 
 def make_alice(inkling: Inkling, sink: SmtpSink) -> str:
     """Alice with an account that submits to the sink; her token."""
-    inkling.in_process("user", "add", ALICE, "--name", "Alice", "--password-stdin", given=b"correct horse battery\n")
+    inkling.in_process("user", "add", ALICE, "--name", "Alice", "--password-stdin", stdin=b"correct horse battery\n")
     context = inkling.context()
     with context.database.session_scope() as session:
         alice = session.exec(select(User)).one()

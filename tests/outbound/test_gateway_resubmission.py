@@ -69,11 +69,11 @@ def submit(world: GatewayWorld, raw: bytes, *to: str, port: int | None = None) -
 def test_the_line_dies_between_acceptance_and_answer_and_the_retry_doubles_nothing(world: GatewayWorld) -> None:
     with cut_at_the_answer(world.gateway.port) as port, pytest.raises(smtplib.SMTPServerDisconnected):
         submit(world, plain(), ANNA, LUC, port=port)
-    (kept,) = world.queued()
-    assert submit(world, plain(), LUC, ANNA) == kept.public_id
-    assert "Queued as " + kept.public_id in world.programs.curl(ALICE, [ANNA, LUC], plain())
+    (message,) = world.queued()
+    assert submit(world, plain(), LUC, ANNA) == message.public_id
+    assert "Queued as " + message.public_id in world.programs.curl(ALICE, [ANNA, LUC], plain())
     hand_on(world.context)
-    assert submit(world, plain(), ANNA, LUC) == kept.public_id, "sent already is known as well"
+    assert submit(world, plain(), ANNA, LUC) == message.public_id, "sent already is known as well"
     hand_on(world.context)
     assert sorted(mail.recipients for mail in world.sink.accepted) == [(ANNA,), (LUC,)]
 
@@ -171,6 +171,6 @@ def test_many_lines_with_one_submission_at_once_make_one_message(world: GatewayW
         client.start()
     for client in clients:
         client.join()
-    (kept,) = world.queued()
-    assert answers == [f"250 2.0.0 Queued as {kept.public_id}"] * 8
+    (message,) = world.queued()
+    assert answers == [f"250 2.0.0 Queued as {message.public_id}"] * 8
     assert len(world.deliveries()) == 1

@@ -57,8 +57,8 @@ def test_the_content_is_the_same_however_its_bytes_arrive(small_world: GatewayWo
         taken = line.reply()
         assert line.says("NOOP").startswith("250 2.0.0 OK")
     assert taken[:3] == ("550" if b"From" not in content else "250")
-    kept = [small_world.raw(message) for message in small_world.queued()]
-    assert kept == ([] if b"From" not in content else [content])
+    contents = [small_world.raw(message) for message in small_world.queued()]
+    assert contents == ([] if b"From" not in content else [content])
 
 
 def test_dots_behind_bare_line_feeds_are_given_back_as_the_program_meant_them(small_world: GatewayWorld) -> None:
@@ -74,9 +74,9 @@ def test_dots_behind_bare_line_feeds_are_given_back_as_the_program_meant_them(sm
 
 
 def test_everything_at_once_in_a_pipeline(small_world: GatewayWorld) -> None:
-    one = f"MAIL FROM:<{ALICE}>\r\nRCPT TO:<{ANNA}>\r\nDATA\r\n".encode()
+    submission = f"MAIL FROM:<{ALICE}>\r\nRCPT TO:<{ANNA}>\r\nDATA\r\n".encode()
     with small_world.line(signed_in=True) as line:
-        three = b"".join(one + plain(f"Message-ID: <{n}@laptop.local>") + b".\r\n" for n in range(3))
+        three = b"".join(submission + plain(f"Message-ID: <{n}@laptop.local>") + b".\r\n" for n in range(3))
         line.socket.sendall(three + b"QUIT\r\n")
         replies = [line.reply()[:3] for _ in range(13)]
     assert replies == ["250", "250", "354", "250"] * 3 + ["221"]

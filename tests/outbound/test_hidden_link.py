@@ -60,23 +60,23 @@ def test_it_stands_behind_the_first_tracked_link_and_before_the_last() -> None:
 
 
 def test_nobody_sees_or_reaches_it() -> None:
-    found = hidden(STYLED)
-    (edit,) = [edit for edit in found.edits if TRAP in edit.new]
+    rewritten = hidden(STYLED)
+    (edit,) = [edit for edit in rewritten.edits if TRAP in edit.new]
     assert edit.start == edit.end
     assert 'aria-hidden="true"' in edit.new
     assert 'tabindex="-1"' in edit.new
     assert edit.new.endswith("></a>"), "no text, no space"
     assert edit.new.strip() == edit.new
-    assert "the offer</a><a href=" in found.html
+    assert "the offer</a><a href=" in rewritten.html
 
 
 def test_everything_else_is_as_without_it_and_restore_is_exact() -> None:
     leave = Leave(own_hosts=frozenset({"track.example"}), is_own_pixel=lambda url: url == PIXEL)
-    plain, found = rewrite(STYLED, tracked, PIXEL, leave), hidden(STYLED)
-    (edit,) = [edit for edit in found.edits if TRAP in edit.new]
-    assert found.html.replace(edit.new, "") == plain.html
-    assert found.links == plain.links
-    assert restore(found, STYLED) == STYLED
+    plain, rewritten = rewrite(STYLED, tracked, PIXEL, leave), hidden(STYLED)
+    (edit,) = [edit for edit in rewritten.edits if TRAP in edit.new]
+    assert rewritten.html.replace(edit.new, "") == plain.html
+    assert rewritten.links == plain.links
+    assert restore(rewritten, STYLED) == STYLED
 
 
 def test_the_only_link_is_followed_by_it() -> None:
@@ -145,11 +145,11 @@ QUOTED = f"""<p style="x">Anna, see <a href="https://shop.example/new">the new o
 
 
 def test_quoted_history_loses_our_old_ones() -> None:
-    found = hidden(QUOTED)
-    assert OLD not in found.html
-    assert found.html.count(TRAP) == 1
-    assert '<a href="https://shop.example/old">old</a> of last week' in found.html
-    assert restore(found, QUOTED) == QUOTED
+    rewritten = hidden(QUOTED)
+    assert OLD not in rewritten.html
+    assert rewritten.html.count(TRAP) == 1
+    assert '<a href="https://shop.example/old">old</a> of last week' in rewritten.html
+    assert restore(rewritten, QUOTED) == QUOTED
     assert OLD not in hidden(QUOTED, trap=None).html, "also where the switch is off by now"
     clean = cleaned(QUOTED)
     assert ">old</a> of last week" in clean
@@ -185,17 +185,17 @@ def test_a_tag_within_the_tag_is_not_taken_for_its_beginning() -> None:
 
 def test_another_link_inside_an_old_one_is_not_lost() -> None:
     html = f"<A x='<a' HREF={OLD}><area href='https://a.example/3'></a>"
-    found = hidden(html)
-    assert f"{HOST}/c/1" in found.html
-    assert restore(found, html) == html
+    rewritten = hidden(html)
+    assert f"{HOST}/c/1" in rewritten.html
+    assert restore(rewritten, html) == html
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_whatever_the_document_restore_is_exact_and_no_old_one_stays_live(html: str) -> None:
-    found = hidden(html)
-    assert restore(found, html) == html
-    assert found.html.count(TRAP) <= 1
-    again = rewrite(found.html, lambda url, _: None, None)
+    rewritten = hidden(html)
+    assert restore(rewritten, html) == html
+    assert rewritten.html.count(TRAP) <= 1
+    again = rewrite(rewritten.html, lambda url, _: None, None)
     assert not [link for link in again.links if link.url == OLD]
 
 
@@ -217,12 +217,12 @@ def switch_on(context: AppContext) -> None:
 def sent_html(context: AppContext, sink: SmtpSink) -> dict[str, str]:
     while send_due(context):
         pass
-    found = {}
+    parts = {}
     for letter in sink.accepted:
         part = find_html(letter.content)
         assert not isinstance(part, Untouched)
-        found[letter.recipients[0]] = part.html
-    return found
+        parts[letter.recipients[0]] = part.html
+    return parts
 
 
 def traps_in(context: AppContext, html: str) -> list[TrapClaims]:

@@ -49,8 +49,8 @@ def look(context: AppContext, times: int = 1) -> None:
 
 def lines(context: AppContext) -> list[str]:
     with context.database.reading() as session:
-        told = session.exec(select(Notification).where(Notification.subject == "tracking-host")).all()
-    return [line.detail for line in told]
+        bell_lines = session.exec(select(Notification).where(Notification.subject == "tracking-host")).all()
+    return [line.detail for line in bell_lines]
 
 
 def delivery(context: AppContext) -> Delivery:

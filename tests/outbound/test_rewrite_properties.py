@@ -178,10 +178,10 @@ def test_every_link_that_the_tokenizer_sees_is_found_and_read_as_it_does(html: s
         if token.type is TokenType.START_TAG and token.tag in LINKS and token.attr("href") is not None
     ]
     held = html.lower().count("<!--[if")
-    found = rewrite(html, lambda url, index: None, None).links
+    hrefs = rewrite(html, lambda url, index: None, None).links
     valued = [value for value in links if value]
-    assert len(found) >= len(valued)
-    assert held or len(found) <= len(links)
+    assert len(hrefs) >= len(valued)
+    assert held or len(hrefs) <= len(links)
 
 
 @given(documents)

@@ -31,17 +31,17 @@ class _Hrefs(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str | None] = []
+        self.urls: list[str | None] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value for name, value in attrs if name == "href"][:1]
+        self.urls += [value for name, value in attrs if name == "href"][:1]
 
 
 def hrefs(html: str) -> list[str | None]:
     reader = _Hrefs()
     reader.feed(html)
     reader.close()
-    return reader.found
+    return reader.urls
 
 
 # name, the attribute with its quotes, the destination that a browser would request

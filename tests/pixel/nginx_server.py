@@ -82,11 +82,11 @@ def _in_place(text: str, upstream: int, port: int, plain_port: int, folder: Path
         changes[f"/etc/letsencrypt/live/{host}/fullchain.pem"] = str(ca().cert_file)
         changes[f"/etc/letsencrypt/live/{host}/privkey.pem"] = str(ca().key_file)
     whole = "\n".join(lines) + "\n"
-    for shipped, here in changes.items():
+    for shipped, local in changes.items():
         assert shipped in whole, (
             f"deploy/nginx.conf says {shipped!r} no more: change tests/pixel/nginx_server.py as well"
         )
-        whole = whole.replace(shipped, here)
+        whole = whole.replace(shipped, local)
     return whole
 
 

@@ -67,9 +67,9 @@ def test_many_confirmed_hits_go_in_slices(edge: RunningEdge, monkeypatch: pytest
     path = open_path(edge.open_token())
     for _ in range(9):
         edge.ask(path)
-    kept = edge.hits()[7:]
-    _hits(edge.ask(f"/drain?after={(kept[0].id or 0) - 1}", **BEARER))
-    wait_until(lambda: edge.hits() == kept)
+    rest = edge.hits()[7:]
+    _hits(edge.ask(f"/drain?after={(rest[0].id or 0) - 1}", **BEARER))
+    wait_until(lambda: edge.hits() == rest)
 
 
 def test_who_waits_gets_the_next_hit_as_soon_as_it_is_on_disk(edge: RunningEdge) -> None:

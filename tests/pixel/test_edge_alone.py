@@ -126,13 +126,13 @@ def test_health_while_all_is_well(edge: RunningEdge) -> None:
 def test_the_image_is_the_same_whether_it_is_written_at_once_or_in_parts(edge: RunningEdge) -> None:
     """A kept connection takes the whole answer in one piece; where it ends afterwards the server writes part by part."""
     get = f"GET {open_path(edge.open_token())}"
-    kept = f"{get} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+    keep_alive = f"{get} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as connection:
         replies = []
         for _ in range(3):
-            connection.sendall(kept)
+            connection.sendall(keep_alive)
             replies.append(read_reply(connection))
-        connection.sendall(kept * 3)  # pipelined: the answers come one after the other
+        connection.sendall(keep_alive * 3)  # pipelined: the answers come one after the other
         received = b""
         while received.count(PIXEL) < 3:
             part = connection.recv(65536)

@@ -134,8 +134,8 @@ def test_a_broken_key_file_stops_the_start(tmp_path: Path, content: str) -> None
 
 def test_programs_that_start_together_get_the_same_keys(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(8) as pool:
-        found = pool.map(load_or_make_keys, [tmp_path / "data"] * 64, chunksize=1)
-    assert len(set(found)) == 1
+        keys = pool.map(load_or_make_keys, [tmp_path / "data"] * 64, chunksize=1)
+    assert len(set(keys)) == 1
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,8 @@ def test_e15_strange_user_agents_are_cut_and_made_printable(edge: RunningEdge) -
             == 200
         )
     assert edge.ask(path).status == 200
-    kept = [hit.headers.get("user-agent") for hit in edge.hits()]
-    assert kept == ["A" * 512, "\ufffd\ufffd\ufffd agent", "<script>alert(1)</script>", "Агент", "a\ufffdb", None]
+    agents = [hit.headers.get("user-agent") for hit in edge.hits()]
+    assert agents == ["A" * 512, "\ufffd\ufffd\ufffd agent", "<script>alert(1)</script>", "Агент", "a\ufffdb", None]
 
 
 def test_e17_robots_are_told_to_stay_away(edge: RunningEdge) -> None:
@@ -273,7 +273,7 @@ def test_only_the_named_headers_are_kept(edge: RunningEdge) -> None:
         "X_Forwarded_For": "1.2.3.4",
         "X_Custom": "secret",
     }
-    kept = {
+    headers = {
         "User_Agent": BROWSER,
         "Accept": "image/*",
         "Accept_Language": "ru",
@@ -292,7 +292,7 @@ def test_only_the_named_headers_are_kept(edge: RunningEdge) -> None:
         "From": "bot@example.org",
         "DNT": "1",
     }
-    edge.ask(open_path(edge.open_token()), Referer="https://Mail.Example.org/inbox?id=private", **kept, **secrets)
+    edge.ask(open_path(edge.open_token()), Referer="https://Mail.Example.org/inbox?id=private", **headers, **secrets)
     (hit,) = edge.hits()
-    expected = {name.lower().replace("_", "-"): value for name, value in kept.items()}
+    expected = {name.lower().replace("_", "-"): value for name, value in headers.items()}
     assert dict(hit.headers) == {**expected, "referer": "mail.example.org"}

@@ -83,8 +83,8 @@ def code_in(text: str) -> str:
 )  # fmt: skip
 def test_j1_to_j7_what_is_swapped_and_given_back(site: SnippetSite, page: Page, body: str, expected: str) -> None:
     plain = body.replace("{ok}", BASE)
-    found = swapped(page, site.page(plain))
-    tag = re.search(r"info(?:\+|%2B)([a-z2-9]{9})", found, re.IGNORECASE)
+    swaps = swapped(page, site.page(plain))
+    tag = re.search(r"info(?:\+|%2B)([a-z2-9]{9})", swaps, re.IGNORECASE)
     assert tag is not None
     address = f"info+{tag[1].lower()}@site.example"
     wanted = expected
@@ -95,7 +95,7 @@ def test_j1_to_j7_what_is_swapped_and_given_back(site: SnippetSite, page: Page, 
         "{l}": address.partition("@")[0],
     }.items():
         wanted = wanted.replace(name, value)
-    assert found == wanted
+    assert swaps == wanted
     page.evaluate("et.restore()")
     original = page.evaluate(
         "html => { const d = document.createElement('div'); d.innerHTML = html; return d.innerHTML }", plain
@@ -128,8 +128,8 @@ def test_j9_j10_a_new_view_and_a_late_block_are_swapped(site: SnippetSite, page:
 
 def test_j12_two_copies_act_as_one(site: SnippetSite, page: Page) -> None:
     url = site.page(f"<p>{BASE}</p>", head=site.tag())
-    found = swapped(page, url)
-    assert found.count("+") == 1
+    swaps = swapped(page, url)
+    assert swaps.count("+") == 1
     assert len(site.visits()) == 1
 
 
@@ -227,14 +227,14 @@ def test_j52_under_strict_policies(site: SnippetSite, page: Page, headers: dict[
 def test_j54_j57_going_back_and_beacons(site: SnippetSite, page: Page) -> None:
     methods: list[str] = []
     page.on("request", lambda request: methods.append(request.method))
-    found = swapped(page, site.page(f'<a id=m href="mailto:{BASE}">{BASE}</a><p id=t>{BASE}</p>'))
+    swaps = swapped(page, site.page(f'<a id=m href="mailto:{BASE}">{BASE}</a><p id=t>{BASE}</p>'))
     page.evaluate("() => document.querySelector('#m').addEventListener('click', e => e.preventDefault())")
     page.click("#m")
     page.evaluate("() => { const r = document.createRange(); r.selectNode(document.querySelector('#t'));"
                   " getSelection().removeAllRanges(); getSelection().addRange(r); document.execCommand('copy') }")  # fmt: skip
     page.wait_for_timeout(300)
     kinds = {str(body["kind"]): body["address"] for body in site.beacons()}
-    assert kinds["click"] == kinds["copy"] == code_in(found)
+    assert kinds["click"] == kinds["copy"] == code_in(swaps)
     assert "OPTIONS" not in methods
 
 

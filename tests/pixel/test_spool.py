@@ -57,13 +57,13 @@ def spool(path: Path) -> Iterator[Spool]:
 def test_hits_come_back_whole_and_in_order(spool: Spool) -> None:
     hits = [a_hit(f"t{i}") for i in range(700)]
     assert asyncio.run(append_all(spool, *hits)) == [True] * 700
-    kept = spool.after(0, 1000)
-    ids = [hit.id or 0 for hit in kept]
+    stored = spool.after(0, 1000)
+    ids = [hit.id or 0 for hit in stored]
     assert ids == sorted(set(ids))
-    assert [(hit.token, hit.delivery, hit.received_at, hit.headers) for hit in kept] == [
+    assert [(hit.token, hit.delivery, hit.received_at, hit.headers) for hit in stored] == [
         (hit.token, hit.delivery, hit.received_at, hit.headers) for hit in hits
     ]
-    assert spool.after(ids[9], 3) == kept[10:13]
+    assert spool.after(ids[9], 3) == stored[10:13]
     assert spool.after(ids[-1]) == []
     assert spool.last_id() == ids[-1]
 

@@ -51,14 +51,14 @@ _ROW = re.compile(r"([EFG]\d+) ")
 @cache
 def what_tests_say() -> dict[str, set[str]]:
     """By file, every test's name and the traps that the tests bear. (Other subjects number other things with our letters.)"""
-    found: dict[str, set[str]] = {}
+    tests: dict[str, set[str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
         if path != Path(__file__):
             file = str(path.relative_to(TESTS))
             said = set(_said(ast.parse(path.read_text())))
             ours = file.startswith(("pixel/", "engagement/"))
-            found[file] = said if ours else {item for item in said if item.startswith("test_")}
-    return found
+            tests[file] = said if ours else {item for item in said if item.startswith("test_")}
+    return tests
 
 
 def _said(tree: ast.AST) -> Iterator[str]:

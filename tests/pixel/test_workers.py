@@ -281,18 +281,18 @@ def test_two_stores_on_one_file_give_an_address_once_and_see_each_others_release
         with stores[number % 2].batch(durable=True) as store:
             return store.lease(shares.of(dynamic, dynamic.pools[0]), dynamic, dynamic.pools[0], visitor, at)
 
-    given = [lease(number, f"v{number}", 1_000 + number) for number in range(len(SHORT_POOL))]
-    assert {each.address for each in given if each} == set(SHORT_POOL)
+    addresses = [lease(number, f"v{number}", 1_000 + number) for number in range(len(SHORT_POOL))]
+    assert {each.address for each in addresses if each} == set(SHORT_POOL)
     assert lease(0, "late", 2_000) is lease(1, "late", 2_000) is None
     with stores[0].batch() as store:
         store.forget(SITE_KEY, "v7", 3_000)
     freed = lease(1, "late", 4_000)
     assert freed is not None
-    assert given[7] is not None
-    assert freed.address == given[7].address
+    assert addresses[7] is not None
+    assert freed.address == addresses[7].address
     assert lease(0, "later", 5_000) is None
     held = [lease(number + 1, f"v{number}", 6_000) for number in range(7)]
-    assert [each and each.address for each in held] == [each and each.address for each in given[:7]]
+    assert [each and each.address for each in held] == [each and each.address for each in addresses[:7]]
     for each in stores:
         each.close()
 

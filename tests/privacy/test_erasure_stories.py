@@ -190,11 +190,11 @@ def test_mail_to_others_that_tells_of_them_keeps_no_raw_bytes(
     world: tuple[AppContext, User], text: str, tmp_path: Path
 ) -> None:
     context, alice = world
-    told, other = submit(context, alice, text), submit(context, alice, "Subject: s\r\n\r\nask luc@other.example\r\n")
+    message, other = submit(context, alice, text), submit(context, alice, "Subject: s\r\n\r\nask luc@other.example\r\n")
     while send_due(context):
         pass
     erase(context, BRIEN, "user:1")
-    assert raw_of(context, told) is None
+    assert raw_of(context, message) is None
     assert raw_of(context, other) is not None
     assert_nothing(context, tmp_path)
 

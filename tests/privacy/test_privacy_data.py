@@ -57,8 +57,8 @@ def _listed(table: str) -> list[str]:
 
 
 def _columns(table: str) -> set[str]:
-    found = SQLModel.metadata.tables.get(table)
-    return {column.name for column in found.columns} if found is not None else set()
+    known = SQLModel.metadata.tables.get(table)
+    return {column.name for column in known.columns} if known is not None else set()
 
 
 # --- erasure
@@ -73,12 +73,12 @@ def alice(people: People, smtp_sink: SmtpSink) -> User:
 
 def traces(context: AppContext, *marks: str) -> list[str]:
     """Where in the database one of the marks can be read, in whatever spelling or encoding."""
-    found = set()
+    places = set()
     with context.database.reading() as session:
         for table in SQLModel.metadata.tables.values():
             for row in session.connection().execute(columns(*table.columns)).mappings():
-                found |= {f"{table.name}.{name}" for name, value in row.items() if _tells(value, marks)}
-    return sorted(found)
+                places |= {f"{table.name}.{name}" for name, value in row.items() if _tells(value, marks)}
+    return sorted(places)
 
 
 def _tells(value: object, marks: tuple[str, ...]) -> bool:

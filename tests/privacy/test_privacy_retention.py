@@ -54,9 +54,9 @@ def in_session(context: AppContext, act: Callable[..., None], *about: object) ->
 
 def anna_of(context: AppContext) -> Recipient:
     with context.database.reading() as session:
-        found = find(session, ANNA)
-    assert found is not None
-    return found
+        recipient = find(session, ANNA)
+    assert recipient is not None
+    return recipient
 
 
 def test_hits_grow_coarser_and_the_counters_of_people_stay(context: AppContext, people: People, alice: User) -> None:
@@ -96,12 +96,12 @@ def test_the_preview_counts_what_the_sweep_then_takes(context: AppContext, peopl
     note_view(context, alice, "recipient", [anna_of(context).id or 0])
     grow_old(context, 100)
     with context.database.reading() as session:
-        found = preview(session, DEFAULTS, now())
+        counts = preview(session, DEFAULTS, now())
         lines = len(session.exec(select(Notification)).all())
         short = preview(session, {**DEFAULTS, "views_days": 30}, now())
-    assert found["hits_days"] == len(events(context)) > 0
-    assert found["alerts_days"] == lines > 0
-    assert (found["views_days"], short["views_days"]) == (0, 1)
+    assert counts["hits_days"] == len(events(context)) > 0
+    assert counts["alerts_days"] == lines > 0
+    assert (counts["views_days"], short["views_days"]) == (0, 1)
     sweep(context)
     with context.database.reading() as session:
         assert not any(preview(session, DEFAULTS, now()).values())

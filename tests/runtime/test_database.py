@@ -77,11 +77,11 @@ def test_constraints_have_the_same_names_on_both(environ: dict[str, str]) -> Non
     with opened(environ) as database:
         database.migrate()
         with database.engine.connect() as connection:
-            found = inspect(connection)
+            inspector = inspect(connection)
             names = {
                 constraint["name"]
                 for table in SQLModel.metadata.tables
-                for constraint in [*found.get_unique_constraints(table), *found.get_foreign_keys(table)]
+                for constraint in [*inspector.get_unique_constraints(table), *inspector.get_foreign_keys(table)]
             }
     assert None not in names
     assert "uq_recipient_lookup" in names

@@ -57,10 +57,10 @@ def test_a_row_keeps_the_sentence_whole(context: AppContext, people: People, smt
         row.state_detail = detail
         session.add(row)
     with context.database.reading() as session:
-        kept = session.exec(select(Account.state_detail)).one()
-    assert kept == "a@b.example: Sending works."
+        stored_detail = session.exec(select(Account.state_detail)).one()
+    assert stored_detail == "a@b.example: Sending works."
     with use_locale("ru"):
-        assert localize(kept) == "a@b.example: Отправка работает."
+        assert localize(stored_detail) == "a@b.example: Отправка работает."
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,12 @@ def test_digests_are_keyed() -> None:
 
 
 def test_passwords() -> None:
-    kept = hash_password(PASSWORD)
-    assert PASSWORD not in kept
-    assert kept != hash_password(PASSWORD)
-    assert password_fits(kept, PASSWORD)
+    stored_hash = hash_password(PASSWORD)
+    assert PASSWORD not in stored_hash
+    assert stored_hash != hash_password(PASSWORD)
+    assert password_fits(stored_hash, PASSWORD)
     for wrong in (PASSWORD.upper(), f"{PASSWORD} ", "", "\ud800", "x" * 10_000):
-        assert not password_fits(kept, wrong)
+        assert not password_fits(stored_hash, wrong)
     assert not password_fits("not a hash", PASSWORD)
     assert not password_fits("", PASSWORD)
 
@@ -116,13 +116,13 @@ def test_for_an_unknown_person_the_same_work_is_done(monkeypatch: pytest.MonkeyP
                 verified.append(hash)
                 raise
 
-    kept = hash_password(PASSWORD)
+    stored_hash = hash_password(PASSWORD)
     monkeypatch.setattr(secrets, "_passwords", Counting())
     assert not password_fits(None, PASSWORD)
-    assert not password_fits(kept, "wrong")
+    assert not password_fits(stored_hash, "wrong")
     nobody, somebody = verified
     assert extract_parameters(nobody) == extract_parameters(somebody)
-    assert extract_parameters(kept).memory_cost >= 65_536
+    assert extract_parameters(stored_hash).memory_cost >= 65_536
 
 
 def test_tokens_are_random_and_kept_as_digests() -> None:

@@ -18,9 +18,9 @@ DRAIN_KEY = "drain-0123456789-abcdefghijk"
 def read(tmp_path: Path) -> Callable[..., Settings]:
     """`read(BASE_URL="…")`: the settings of an environment that holds these names, on a folder of this test's own."""
 
-    def read(dotenv: Path | None = None, **given: str) -> Settings:
+    def read(dotenv: Path | None = None, **values: str) -> Settings:
         environ = {"INKLING_DATA_DIR": str(tmp_path), "HOME": "/", "PATH": "x"}
-        return read_settings(environ | {f"INKLING_{name}": value for name, value in given.items()}, dotenv)
+        return read_settings(environ | {f"INKLING_{name}": value for name, value in values.items()}, dotenv)
 
     return read
 
@@ -96,16 +96,16 @@ def _given_oauth() -> dict[str, tuple[str, str, object]]:
 
 @pytest.mark.parametrize("by_file", [False, True], ids=["value", "file"])
 def test_every_name_is_read(tmp_path: Path, by_file: bool) -> None:
-    given = _given(tmp_path)
-    assert set(given) == set(NAMES), "give this table a line for every setting"
-    assert {field for _, field, _ in given.values()} == {field.name for field in fields(Settings)}
-    environ = {name: value for name, (value, _, _) in given.items()}
+    values = _given(tmp_path)
+    assert set(values) == set(NAMES), "give this table a line for every setting"
+    assert {field for _, field, _ in values.values()} == {field.name for field in fields(Settings)}
+    environ = {name: value for name, (value, _, _) in values.items()}
     if by_file:
         for name, value in environ.items():
             (tmp_path / name).write_text(f"  {value}\n")
         environ = {f"{name}_FILE": str(tmp_path / name) for name in environ}
     settings = read_settings(environ, dotenv=None)
-    for name, (_, field, expected) in given.items():
+    for name, (_, field, expected) in values.items():
         assert getattr(settings, field) == expected, name
 
 

@@ -182,7 +182,7 @@ class World:
             session.flush()
             session.add(CustomerAddress(customer_id=self.customer.id or 0, address="v@y.example", lookup="v@y.example"))
 
-    def found(self, typed: str) -> set[str]:
+    def kinds_of(self, typed: str) -> set[str]:
         kinds = {kind: self.alice.id if kind < 2 else None for kind in SearchKind}
         with self.context.database.reading() as session:
             return {kind.name.lower() for kind in newest(session, kinds, typed, 5)}
@@ -211,7 +211,7 @@ def world(context: AppContext, people: People) -> World:
     ],
 )
 def test_each_kind_is_found_by_its_words(world: World, typed: str, kinds: set[str]) -> None:
-    assert world.found(typed) == kinds
+    assert world.kinds_of(typed) == kinds
 
 
 def _name_by_orm(session: Session, world: World) -> None:
@@ -249,8 +249,8 @@ CHANGES: dict[str, tuple[Change, str, str]] = {
 def test_the_index_is_changed_with_what_it_tells_of(world: World, change: Change, before: str, after: str) -> None:
     with world.context.database.session_scope() as session:
         change(session, world)
-    assert not after or world.found(after)
-    assert before.endswith("red") or not world.found(before)
+    assert not after or world.kinds_of(after)
+    assert before.endswith("red") or not world.kinds_of(before)
     with world.context.database.reading() as session:
         assert session.exec(select(SearchChange)).all() == []
 
@@ -264,8 +264,8 @@ def test_what_is_rolled_back_is_not_found(world: World) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert world.found("blue")
-    assert not world.found("red")
+    assert world.kinds_of("blue")
+    assert not world.kinds_of("red")
 
 
 def test_states_and_counters_cost_the_index_nothing(world: World) -> None:
@@ -285,21 +285,21 @@ def test_rows_of_before_the_index_are_indexed_by_the_worker(world: World) -> Non
         session.exec(delete(SearchEntry))
         for kind, row in ((0, world.message), (1, world.letter), (3, world.customer)):
             session.add(SearchChange(kind=kind, row_id=row.id or 0, fresh=False))
-    assert not world.found("offer")
+    assert not world.kinds_of("offer")
     assert index_older(database) == 3
     assert index_older(database) == 0
-    assert world.found("offer")
-    assert world.found("nina")
-    assert world.found("violet")
+    assert world.kinds_of("offer")
+    assert world.kinds_of("nina")
+    assert world.kinds_of("violet")
 
 
 def test_whoever_is_erased_is_nowhere_in_the_index(world: World) -> None:
     with world.context.database.session_scope() as session:
         session.exec(update(Message).values(subject="For Anna Berg"))
     erase(world.context, "anna@x.example", f"user:{world.alice.id}")
-    assert not world.found("anna")
-    assert not world.found("berg")
-    assert not world.found("anna@x.example")
+    assert not world.kinds_of("anna")
+    assert not world.kinds_of("berg")
+    assert not world.kinds_of("anna@x.example")
     with world.context.database.session_scope() as session:
         words = {word for entry in session.exec(select(SearchEntry.words)) for word in entry.split()}
         assert not words & {"anna", "berg"}
@@ -363,5 +363,5 @@ def test_a_thousand_customers_at_once_are_all_found(context: AppContext, people:
         ]  # fmt: skip
         append_rows(session, CUSTOMER, rows)
     with context.database.reading() as session:
-        found = session.exec(select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, "famil"))).all()
-    assert len(found) == 1200
+        matches = session.exec(select(Customer).where(*finds(session, SearchKind.CUSTOMER, Customer.id, "famil"))).all()
+    assert len(matches) == 1200

@@ -43,9 +43,9 @@ class NameServer:
             reply.set_rcode(dns.rcode.NXDOMAIN)
         else:
             kind = dns.rdatatype.to_text(question.question[0].rdtype)
-            found = self.mx.get(name, ()) if kind == "MX" else self.records.get((name, kind), ())
-            if found:
-                reply.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", kind, *found))
+            answers = self.mx.get(name, ()) if kind == "MX" else self.records.get((name, kind), ())
+            if answers:
+                reply.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", kind, *answers))
         return reply.to_wire()
 
 

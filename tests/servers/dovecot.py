@@ -76,8 +76,8 @@ class Dovecot:
         with self._as(address) as imap:
             kind, answer = imap.select(_quoted(folder), readonly=True)
             assert kind == "OK", answer
-            _, found = imap.uid("SEARCH", "ALL")
-            return [self._fetch(imap, uid) for uid in found[0].split()]
+            _, numbers = imap.uid("SEARCH", "ALL")
+            return [self._fetch(imap, uid) for uid in numbers[0].split()]
 
     def flags(self, address: str, folder: str = "INBOX") -> dict[int, set[str]]:
         """UID → flags, for tests of what we must not change."""

@@ -38,11 +38,11 @@ PROGRAMS = {
 
 def require(*names: str) -> Path:
     """The first of these programs that is here. None is: fails in CI (env CI=true), elsewhere skips; names the package."""
-    found = next(filter(None, map(_program, names)), None)
-    if found is None:
+    program = next(filter(None, map(_program, names)), None)
+    if program is None:
         packages = " or ".join(PROGRAMS[name][1] for name in names)
         unavailable(f"{names[-1]} is not installed; install the package(s) {packages}")
-    return found
+    return program
 
 
 def _program(name: str) -> Path | None:
@@ -51,8 +51,8 @@ def _program(name: str) -> Path | None:
     for candidate in sorted(Path("/").glob(f"{folder[1:]}/{name}"), reverse=True):
         if os.access(candidate, os.X_OK):
             return candidate
-    found = shutil.which(name)
-    return Path(found) if found else None
+    path = shutil.which(name)
+    return Path(path) if path else None
 
 
 def unavailable(reason: str) -> NoReturn:

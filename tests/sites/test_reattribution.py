@@ -15,11 +15,11 @@ from tracker.sites.reattribution import attribute_anew, source_changes
 def looked(website: Website, **which: Any) -> list[tuple[str, str]]:
     """Method before and after of each letter that would change."""
     with website.context.database.reading() as session:
-        found = source_changes(session, website.user, **which)
-        return [(change.before.method if change.before else "", change.after.method) for change in found]
+        changes = source_changes(session, website.user, **which)
+        return [(change.before.method if change.before else "", change.after.method) for change in changes]
 
 
-def kept(website: Website, **which: Any) -> None:
+def reattribute(website: Website, **which: Any) -> None:
     with website.context.database.session_scope() as session:
         attribute_anew(session, source_changes(session, website.user, **which))
 
@@ -32,7 +32,7 @@ def test_a_rule_that_was_made_too_late(website: Website) -> None:
     assert looked(website) == [("", "none")]
     rule = website.static({"blocks": [block], **line}, name="Leaflet")
     assert looked(website) == [("", "static")]
-    kept(website)
+    reattribute(website)
     (row,) = letters(website)
     assert (row.method, row.source["name"], row.rule_id) == ("static", "Google Ads", rule.id)
     assert looked(website) == [], "the second time nothing is left to change"

@@ -12,7 +12,7 @@ from tracker.models import Mailbox, Notification, SiteRule, Visit
 from tracker.sites.notices import LEAST_VISITS, tell_of_rules
 
 
-def told(website: Website) -> list[str]:
+def bell_lines(website: Website) -> list[str]:
     with website.context.database.reading() as session:
         lines = session.exec(select(Notification).order_by(col(Notification.id))).all()
         assert {line.user_id for line in lines} <= {website.user.id}
@@ -52,7 +52,7 @@ def test_a_low_coverage_of_the_last_day_is_told_once(
     visits(website, rule, covered, others, days_ago=days_ago)
     for _ in range(2):
         tell_of_rules(website.context)
-    assert told(website) == expected
+    assert bell_lines(website) == expected
 
 
 @pytest.mark.parametrize("facts", [{"active": False}, {"removed_at": True}])
@@ -72,17 +72,17 @@ def test_a_mailbox_of_an_active_rule_that_is_switched_off_is_told_once(
             name="F", rule_type="external_area", tracking_type="static", state="active", external_settings=[line]
         )
     tell_of_rules(website.context)
-    assert told(website) == [], "a mailbox that works is not spoken of"
+    assert bell_lines(website) == [], "a mailbox that works is not spoken of"
     values = {name: website.now() if name == "removed_at" else value for name, value in facts.items()}
     website.set(website.inbox.mailbox, **values)
     for _ in range(3):
         tell_of_rules(website.context)
-    assert told(website) == ["rulebox 1"]
+    assert bell_lines(website) == ["rulebox 1"]
     with website.context.database.session_scope() as session:
         session.exec(delete(Notification))
         session.get_one(SiteRule, rule.id).state = "draft"
     tell_of_rules(website.context)
-    assert told(website) == [], "a draft needs no mailbox"
+    assert bell_lines(website) == [], "a draft needs no mailbox"
 
 
 def test_a_pool_that_is_exhausted_and_a_code_that_got_about_are_told_once_each(website: Website) -> None:
@@ -91,10 +91,10 @@ def test_a_pool_that_is_exhausted_and_a_code_that_got_about_are_told_once_each(w
     for _ in range(3):
         assert website.visitor().address() is None
     website.drained()
-    assert told(website) == ["pool 1"]
+    assert bell_lines(website) == ["pool 1"]
     for number in range(6):
         website.letter(address, f"anna{number}@client.example")
-    assert sorted(told(website)) == ["leaked 1", "pool 1"]
+    assert sorted(bell_lines(website)) == ["leaked 1", "pool 1"]
 
 
 def test_what_lasts_is_told_again_after_a_day(website: Website) -> None:

@@ -125,8 +125,8 @@ def test_conditions_of_a_source_of_ones_own(
 
 
 def test_the_first_source_that_fits_wins() -> None:
-    one = {"conditions": {"all": [{"field": "gclid", "operator": "not_empty"}]}}
-    made = source("?gclid=1", "", one, one)
+    first = {"conditions": {"all": [{"field": "gclid", "operator": "not_empty"}]}}
+    made = source("?gclid=1", "", first, first)
     assert made is not None
     assert made.id == "own0"
 

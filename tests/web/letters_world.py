@@ -32,9 +32,9 @@ class Came:
 
 def make_mailbox(context: AppContext, user: User, address: str = "info@shop.example", **facts: Any) -> Mailbox:
     """A connected mailbox that works."""
-    given = {"state": MailboxState.ACTIVE, "good_run_at": now(), "run_ended_at": now(), **facts}
+    fields = {"state": MailboxState.ACTIVE, "good_run_at": now(), "run_ended_at": now(), **facts}
     with context.database.session_scope() as session:
-        mailbox = Mailbox(user_id=user.id or 0, address=address, canonical=address, **given)
+        mailbox = Mailbox(user_id=user.id or 0, address=address, canonical=address, **fields)
         session.add(mailbox)
     return mailbox
 

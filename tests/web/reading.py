@@ -12,9 +12,9 @@ def every(page: Page, selector: str) -> list[Element]:
 
 def only(page: Page, selector: str) -> Element:
     """The first element that fits; a test fails here when there is none."""
-    found = every(page, selector)
-    assert found, f"nothing on the page is {selector}"
-    return found[0]
+    elements = every(page, selector)
+    assert elements, f"nothing on the page is {selector}"
+    return elements[0]
 
 
 def words(element: Element) -> str:

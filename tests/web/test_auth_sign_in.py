@@ -56,8 +56,8 @@ def test_the_cookie_is_for_the_server_alone_and_the_database_keeps_a_digest(
     assert "SameSite=lax" in mark
     assert context.tokens.read_self_mark(visitor.cookies["inkling_self"]) == anna.public_id
     with context.database.reading() as session:
-        kept = session.exec(select(UserSession.token_digest)).one()
-    assert kept == token_digest(visitor.cookies["inkling_session"])
+        digest = session.exec(select(UserSession.token_digest)).one()
+    assert digest == token_digest(visitor.cookies["inkling_session"])
 
 
 def test_over_tls_cookies_are_secure_and_the_own_mark_reaches_the_edge_inside_webmail(

@@ -35,14 +35,14 @@ def test_every_paper_is_there_in_both_languages_and_says_what_is_set(context: Ap
             session, "controller", {"name": "Werk GmbH", "address": "Am Ufer 1", "contact": "dpo@werk.example"}
         )
         set_preference(session, "retention", {"hits_days": 31})
-    found = documents(context)
-    assert set(found) == {f"{language}/{name}.md" for language in ("en", "ru") for name in NAMES}
+    texts = documents(context)
+    assert set(texts) == {f"{language}/{name}.md" for language in ("en", "ru") for name in NAMES}
     for language in ("en", "ru"):
         for name in NAMES[:3]:
-            assert "Werk GmbH" in found[f"{language}/{name}.md"]
-            assert "31" in found[f"{language}/{name}.md"], name
-    assert "dpo@werk.example" in found["en/article-30.md"]
-    russian = "".join(text for name, text in found.items() if name.startswith("ru/"))
+            assert "Werk GmbH" in texts[f"{language}/{name}.md"]
+            assert "31" in texts[f"{language}/{name}.md"], name
+    assert "dpo@werk.example" in texts["en/article-30.md"]
+    russian = "".join(text for name, text in texts.items() if name.startswith("ru/"))
     assert sum("а" <= letter <= "я" for letter in russian) > len(russian) / 3
 
 

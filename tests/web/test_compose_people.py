@@ -27,7 +27,7 @@ def known(context: AppContext, alice: User) -> None:
         session.add(customer)
         session.flush()
         rows = [("shop@bergmann.example", customer.id), ("anna@bergbau.example", customer.id)]
-        session.add_all(CustomerAddress(customer_id=id_ or 0, address=one, lookup=one) for one, id_ in rows)
+        session.add_all(CustomerAddress(customer_id=id_ or 0, address=address, lookup=address) for address, id_ in rows)
 
 
 def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
@@ -52,9 +52,9 @@ def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
     ],
 )
 def test_people_are_known_by_name_and_address(client: httpx.Client, typed: str, addresses: list[str]) -> None:
-    found = values(client, typed)
-    assert [value.rpartition("<")[2].rstrip(">") for value, _ in found] == addresses
-    assert all(label == "● agreed" for value, label in found if "bergbau" in value)
+    names = values(client, typed)
+    assert [value.rpartition("<")[2].rstrip(">") for value, _ in names] == addresses
+    assert all(label == "● agreed" for value, label in names if "bergbau" in value)
 
 
 @pytest.mark.usefixtures("known")

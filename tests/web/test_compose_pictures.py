@@ -184,8 +184,8 @@ def test_quoted_history_loses_our_pixel_and_gets_its_links_back(
     )
     client.post("/compose", data={**ALL, "html": "<p>Hi</p>" + quoted})
     _, body = newest(context)
-    kept = '<p>Hi</p><blockquote><a href="https://x.example/offer?a=1&amp;b=2">offer</a></blockquote>'
-    assert body.html == kept
+    history = '<p>Hi</p><blockquote><a href="https://x.example/offer?a=1&amp;b=2">offer</a></blockquote>'
+    assert body.html == history
     raw = sent(context, client, "<p>Hi</p>" + quoted)
     assert context.settings.tracking_url.encode() + b"/" not in raw.as_bytes()
 

@@ -38,10 +38,10 @@ def test_sentences(
     context: AppContext, client: httpx.Client, sender: User, form: dict[str, str], sentence: str
 ) -> None:
     agree(context, "marie@example.org", name="Marie")
-    given = {
+    fields = {
         name: value for name, value in {**ALL, **form}.items() if value or name not in ("track_opens", "track_links")
     }
-    assert text_at(client.post("/compose/plan", data=given), ".plan-sentence") == sentence
+    assert text_at(client.post("/compose/plan", data=fields), ".plan-sentence") == sentence
 
 
 def test_somebody_tracked_in_part_is_said(context: AppContext, client: httpx.Client, sender: User) -> None:

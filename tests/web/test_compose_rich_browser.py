@@ -179,8 +179,8 @@ def test_pages_are_for_everybody_and_fit(
     paths = ("/settings/templates", f"/settings/templates/{template.public_id}", "/settings/signatures")
     for path in (*paths, f"/compose?template={template.public_id}&to=anna@example.org"):
         page = open_as(sender, path, viewport=window)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        report = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        assert report.violations_count == 0, f"{path}: {report.generate_report()}"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 

@@ -46,7 +46,7 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(
     page = client.get(f"/recipients/{anna.public_id}/rights")
     assert "4 entries, nothing changed or missing" in text_at(page, ".consent-whole")
     newest = words(every(page, ".recipient-ledger li")[0])
-    for told in (
+    for sentence in (
         "May we?",
         "two unticked boxes",
         "form 12",
@@ -54,7 +54,7 @@ def test_the_evidence_of_a_consent_is_recorded_and_told(
         "order-form 2",
         "EEA-2024-10-07",
     ):
-        assert told in newest
+        assert sentence in newest
     assert "mail=anna" not in newest
     assert "We see whether you open our mail." in newest, "the text that was shown, word for word"
     with context.database.reading() as session:
@@ -117,11 +117,11 @@ def test_the_rules_are_changed_and_every_change_is_told(context: AppContext, cli
         "admin_clicks": "on",
     }
     client.post("/settings/consent-rules", data={**rules, "member_opens": "on"})
-    told = [words(element) for element in every(client.get("/settings/policy"), ".consent-history li")]
-    assert len(told) == 3
-    assert "Who may track: everybody may track everything → Members: Opens" in told[0]
-    assert "Evidence that counts: A–C → A–D" in told[2]
-    assert "Alice" in told[0]
+    changes = [words(element) for element in every(client.get("/settings/policy"), ".consent-history li")]
+    assert len(changes) == 3
+    assert "Who may track: everybody may track everything → Members: Opens" in changes[0]
+    assert "Evidence that counts: A–C → A–D" in changes[2]
+    assert "Alice" in changes[0]
     client.post("/settings/consent-rules", data={**rules, "consent_months": "120"})
     with context.database.reading() as session:
         assert preference(session, "consent_months") == 12
@@ -142,8 +142,8 @@ def test_an_account_says_what_its_mail_measures(
     assert client.post(f"{page}/measuring", data={"measure_clicks": "on"}).status_code == 303
     assert client.post(f"/settings/accounts/{his.public_id}/measuring", data={}).status_code == 404
     with context.database.reading() as session:
-        told = {a.address: (a.measure_opens, a.measure_clicks) for a in session.exec(select(Account))}
-    assert told == {alice.email: (False, True), bob.email: (True, True)}
+        measured = {a.address: (a.measure_opens, a.measure_clicks) for a in session.exec(select(Account))}
+    assert measured == {alice.email: (False, True), bob.email: (True, True)}
 
 
 def test_people_are_asked_in_the_name_of_a_company_or_a_person_never_of_a_host(

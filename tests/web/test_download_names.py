@@ -10,7 +10,7 @@ from tracker.web.http.download import csv_response, disposition, download, harml
 
 
 @pytest.mark.parametrize(
-    ("given", "offered"),
+    ("name", "offered"),
     [
         ("../../x", "x"),
         ("..\\..\\boot.ini", "boot.ini"),
@@ -20,8 +20,8 @@ from tracker.web.http.download import csv_response, disposition, download, harml
         ("я" * 400 + ".pdf", "я" * 116 + ".pdf"),
     ],
 )
-def test_p21_a_name_stays_in_its_folder_and_hides_nothing(given: str, offered: str) -> None:
-    assert disposition(given).endswith(f"filename*=UTF-8''{quote(offered, safe='')}")
+def test_p21_a_name_stays_in_its_folder_and_hides_nothing(name: str, offered: str) -> None:
+    assert disposition(name).endswith(f"filename*=UTF-8''{quote(offered, safe='')}")
 
 
 def test_the_header_is_one_line_of_ascii_with_both_names() -> None:
@@ -65,8 +65,8 @@ def test_a_table_arrives_whole_whatever_its_cells_hold() -> None:
     rows = [["2026-03-31", 'a "quoted", thing'], ["2026-04-01", "two\nlines"], ["", "=1+1"]] * 2000
     text = asyncio.run(_read(rows))
     assert text.startswith("\ufeff")
-    found = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
-    assert found[0] == ["When", "Subject"]
-    assert len(found) == 6001
-    assert found[3] == ["", "'=1+1"]
-    assert found[2][1] == "two\nlines"
+    table = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    assert table[0] == ["When", "Subject"]
+    assert len(table) == 6001
+    assert table[3] == ["", "'=1+1"]
+    assert table[2][1] == "two\nlines"

@@ -112,12 +112,12 @@ def test_a_value_that_cannot_be_is_named_and_everything_shown(client: httpx.Clie
 def test_older_letters_are_a_page_away_and_none_is_lost(client: httpx.Client, context: AppContext, alice: User) -> None:
     box = make_mailbox(context, alice)
     receive(context, box, *(Came(f"number {n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(120)))
-    found, url = [], "/enquiries"
+    rows, url = [], "/enquiries"
     while url:
         page = client.get(url)
-        found += [words(element) for element in every(page, ".mail-subject")]
+        rows += [words(element) for element in every(page, ".mail-subject")]
         url = next((str(element.attrs["href"]) for element in every(page, "[data-more] a")), "")
-    assert found == [f"number {n}" for n in range(120)]
+    assert rows == [f"number {n}" for n in range(120)]
 
 
 def test_somebody_elses_letters_are_not_there(
@@ -172,15 +172,15 @@ def test_what_was_withdrawn_comes_back_as_a_repeat_where_another_letter_counts_m
 
 def test_exactly_a_period_apart_both_count(context: AppContext, alice: User) -> None:
     box = make_mailbox(context, alice)
-    one, other = receive(context, box, Came("a", ago=timedelta(hours=24)), Came("b", ago=timedelta(0)))
+    earlier, other = receive(context, box, Came("a", ago=timedelta(hours=24)), Came("b", ago=timedelta(0)))
     with context.database.session_scope() as session:
-        first, second = session.get_one(Letter, one.id), session.get_one(Letter, other.id)
+        first, second = session.get_one(Letter, earlier.id), session.get_one(Letter, other.id)
         second.received_at = first.received_at + timedelta(days=1)
         session.add(second)
         session.flush()
         mark_spam(session, first)
         unmark_spam(session, first)
-    assert stored(context, one).counted
+    assert stored(context, earlier).counted
     assert stored(context, other).counted
 
 
@@ -208,9 +208,9 @@ def test_the_export_speaks_the_readers_language_and_zone(
     ivan = make_user("ivan@example.com", "Иван", locale="ru", timezone="Asia/Vladivostok")  # type: ignore[operator]
     (letter,) = receive(context, make_mailbox(context, ivan), Came("Столы"))
     text = client_of(ivan).get("/enquiries/export").content.decode("utf-8-sig")
-    here = letter.received_at.astimezone(__import__("zoneinfo").ZoneInfo("Asia/Vladivostok"))
+    local_time = letter.received_at.astimezone(__import__("zoneinfo").ZoneInfo("Asia/Vladivostok"))
     assert text.startswith("Получено,")
-    assert f"{here:%Y-%m-%d %H:%M:%S}" in text
+    assert f"{local_time:%Y-%m-%d %H:%M:%S}" in text
 
 
 def test_an_export_of_thousands_is_whole(client: httpx.Client, context: AppContext, alice: User) -> None:

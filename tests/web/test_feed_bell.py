@@ -46,7 +46,7 @@ def opened(
     context: AppContext, user: User, delivery: Delivery, times: int = 1, minutes: int = 4, **facts: object
 ) -> Notification:
     assert user.id is not None
-    given = {
+    fields = {
         "message_id": delivery.message_id,
         "delivery_id": delivery.id,
         "count": times,
@@ -60,7 +60,7 @@ def opened(
             f"delivery:{delivery.id}",
             "open",
             now() - timedelta(minutes=minutes),
-            **{**given, **facts},
+            **{**fields, **facts},
         )
 
 

@@ -108,7 +108,7 @@ def test_states_may_be_repeated_or_divided_by_commas_and_come_out_in_one_order()
 
 
 @pytest.fixture
-def found(context: AppContext, alice: User) -> Callable[..., list[str]]:
+def listed(context: AppContext, alice: User) -> Callable[..., list[str]]:
     """`found(state="opened")`: the subjects that pass, newest first."""
 
     def subjects(user: User = alice, **query: str) -> list[str]:
@@ -162,30 +162,30 @@ WANTED = {
 
 
 @pytest.mark.parametrize("state", WANTED)
-def test_states(context: AppContext, alice: User, found: Callable[..., list[str]], state: str) -> None:
+def test_states(context: AppContext, alice: User, listed: Callable[..., list[str]], state: str) -> None:
     write(context, alice, *ONE_OF_EACH)
-    assert set(found(state=state)) == WANTED[state]
+    assert set(listed(state=state)) == WANTED[state]
 
 
 def test_tracked_and_untracked_part_everything_that_left(
-    context: AppContext, alice: User, found: Callable[..., list[str]]
+    context: AppContext, alice: User, listed: Callable[..., list[str]]
 ) -> None:
     write(context, alice, *ONE_OF_EACH)
-    tracked, untracked = set(found(state="tracked")), set(found(state="untracked"))
+    tracked, untracked = set(listed(state="tracked")), set(listed(state="untracked"))
     assert not tracked & untracked
     assert tracked | untracked == {item.subject for item in ONE_OF_EACH} - {"draft"}
-    assert set(found(state="no_reply")) & {"answered"} == set()
+    assert set(listed(state="no_reply")) & {"answered"} == set()
 
 
 def test_one_sees_ones_own_mail_only(
-    context: AppContext, alice: User, bob: User, found: Callable[..., list[str]]
+    context: AppContext, alice: User, bob: User, listed: Callable[..., list[str]]
 ) -> None:
     write(context, alice, Written("of Alice", (ANNA,)))
     write(context, bob, Written("of Bob", (ANNA,)))
-    assert found() == ["of Alice"]
-    assert found(user=bob) == ["of Bob"]
-    assert found(user=bob, recipient=ANNA.address) == ["of Bob"]
-    assert found(user=bob, q="Alice") == []
+    assert listed() == ["of Alice"]
+    assert listed(user=bob) == ["of Bob"]
+    assert listed(user=bob, recipient=ANNA.address) == ["of Bob"]
+    assert listed(user=bob, q="Alice") == []
 
 
 @pytest.mark.parametrize(
@@ -212,43 +212,43 @@ def test_one_sees_ones_own_mail_only(
     ],
 )
 def test_somebody_is_found_by_a_known_name_and_every_spelling(
-    context: AppContext, alice: User, found: Callable[..., list[str]], words: str
+    context: AppContext, alice: User, listed: Callable[..., list[str]], words: str
 ) -> None:
     agree(context, "jörg@bücher.example", name="Zacharias Quandt-Müller")
     agree(context, "info@пример.рф")
     to = (To("jörg@xn--bcher-kva.example"), To("info@пример.рф"))
     subject = "Größe und " + unicodedata.normalize("NFD", "façade")
     write(context, alice, Written(subject, to), Written("nothing of it", (ANNA,), snippet=""))
-    assert found(q=words) == [subject]
+    assert listed(q=words) == [subject]
 
 
-def test_account_recipient_and_words(context: AppContext, alice: User, found: Callable[..., list[str]]) -> None:
+def test_account_recipient_and_words(context: AppContext, alice: User, listed: Callable[..., list[str]]) -> None:
     account = make_account(context, alice, "sales@shop.example")
     write(context, alice, Written("Oak chairs", (To("Luc@Studio.example", "Luc Moreau"),)), account=account)
     write(context, alice, Written("Приглашение 100% бесплатно", (ANNA,), snippet="Добрый день"))
-    assert found(account="sales@shop.example") == ["Oak chairs"] == found(account=account.public_id)
-    assert found(recipient="luc@studio.EXAMPLE") == ["Oak chairs"]
-    assert found(recipient="not an address @") == []
-    assert found(q="CHAIRS oak") == ["Oak chairs"]
-    assert found(q="moreau") == ["Oak chairs"]
-    assert found(q="studio.exam") == ["Oak chairs"]
-    assert found(q="приглашение ДОБРЫЙ") == ["Приглашение 100% бесплатно"]
-    assert found(q="100%") == ["Приглашение 100% бесплатно"]
-    assert found(q="%") == []
-    assert found(q="_") == []
-    assert found(q="oak nothing") == []
+    assert listed(account="sales@shop.example") == ["Oak chairs"] == listed(account=account.public_id)
+    assert listed(recipient="luc@studio.EXAMPLE") == ["Oak chairs"]
+    assert listed(recipient="not an address @") == []
+    assert listed(q="CHAIRS oak") == ["Oak chairs"]
+    assert listed(q="moreau") == ["Oak chairs"]
+    assert listed(q="studio.exam") == ["Oak chairs"]
+    assert listed(q="приглашение ДОБРЫЙ") == ["Приглашение 100% бесплатно"]
+    assert listed(q="100%") == ["Приглашение 100% бесплатно"]
+    assert listed(q="%") == []
+    assert listed(q="_") == []
+    assert listed(q="oak nothing") == []
 
 
 def test_a_day_is_a_day_where_the_reader_is(
-    context: AppContext, make_user: Callable[..., User], found: Callable[..., list[str]]
+    context: AppContext, make_user: Callable[..., User], listed: Callable[..., list[str]]
 ) -> None:
     late = make_user("late@example.com", timezone="Asia/Vladivostok")  # ten hours before UTC
     at = datetime(2026, 3, 30, 23, 30, tzinfo=UTC)  # the 31st there
     with context.database.session_scope() as session:
         session.add(Message(user_id=late.id or 0, message_id="<1@x>", subject="at night", state="sent", listed_at=at))
-    assert found(user=late, since="2026-03-31", until="2026-03-31") == ["at night"]
-    assert found(user=late, until="2026-03-30") == []
-    assert found(user=late, since="2026-03-30T23:30:00Z", until="2026-03-30T23:30:00Z") == ["at night"]
+    assert listed(user=late, since="2026-03-31", until="2026-03-31") == ["at night"]
+    assert listed(user=late, until="2026-03-30") == []
+    assert listed(user=late, since="2026-03-30T23:30:00Z", until="2026-03-30T23:30:00Z") == ["at night"]
 
 
 def test_pages_hold_every_message_once_also_when_many_share_a_moment(context: AppContext, alice: User) -> None:
@@ -306,15 +306,15 @@ def test_days_are_kept_apart_from_moments() -> None:
 
 
 def test_states_that_exclude_each_other_widen_and_all_others_narrow(
-    context: AppContext, alice: User, found: Callable[..., list[str]]
+    context: AppContext, alice: User, listed: Callable[..., list[str]]
 ) -> None:
     write(context, alice, *ONE_OF_EACH)
-    either = {*found(state="opened"), *found(state="not_opened")}
-    assert set(found(state="opened,not_opened")) == either != set()
-    assert set(found(state="opened,not_opened,clicked")) == either & set(found(state="clicked"))
-    assert set(found(state="replied,no_reply,opened")) == set(found(state="opened")) & {
-        *found(state="replied"),
-        *found(state="no_reply"),
+    either = {*listed(state="opened"), *listed(state="not_opened")}
+    assert set(listed(state="opened,not_opened")) == either != set()
+    assert set(listed(state="opened,not_opened,clicked")) == either & set(listed(state="clicked"))
+    assert set(listed(state="replied,no_reply,opened")) == set(listed(state="opened")) & {
+        *listed(state="replied"),
+        *listed(state="no_reply"),
     }
     sentence = Filter.from_query({"state": "opened,not_opened,clicked"}).sentence()
     assert sentence == "Mail: opened or not opened (measurable) and with a click."

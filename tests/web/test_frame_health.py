@@ -97,10 +97,10 @@ def test_figures_of_mailboxes(visitor: httpx.Client, context: AppContext, people
             session.add(
                 Mailbox(user_id=alice.id or 0, address=address, canonical=address, state=state, good_run_at=read)
             )
-    told = visitor.get("/metrics").text
-    assert 'inkling_mailboxes{state="active"} 2\n' in told
-    assert 'inkling_mailboxes{state="auth_error"} 1\n' in told
-    (lag,) = re.findall(r"^inkling_mailbox_lag_seconds (\S+)$", told, re.MULTILINE)
+    metrics = visitor.get("/metrics").text
+    assert 'inkling_mailboxes{state="active"} 2\n' in metrics
+    assert 'inkling_mailboxes{state="auth_error"} 1\n' in metrics
+    (lag,) = re.findall(r"^inkling_mailbox_lag_seconds (\S+)$", metrics, re.MULTILINE)
     assert 3600 <= float(lag) < 3700
 
 
@@ -110,10 +110,10 @@ def test_hits_that_are_not_there_are_told_beside_the_pages_figures(visitor: http
         token = edge.open_token()
         for _ in range(5):
             edge.ask(open_path(token))
-    told = visitor.get("/metrics").text
-    assert "inkling_hits_written 2\n" in told
-    assert "inkling_hits_over_budget 3\n" in told
-    assert "inkling_hits_lost 0\n" in told
+    metrics = visitor.get("/metrics").text
+    assert "inkling_hits_written 2\n" in metrics
+    assert "inkling_hits_over_budget 3\n" in metrics
+    assert "inkling_hits_lost 0\n" in metrics
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,12 @@ Content-Disposition: attachment; filename="../../page.html"\r
 
 def arrived(context: AppContext, user: User, raw: bytes) -> Letter:
     """As accepting would leave it."""
-    found = understood(raw)
+    parsed = understood(raw)
     (letter,) = receive(
-        context, make_mailbox(context, user), Came(found.subject, text=found.text, html=found.html, raw=raw)
+        context, make_mailbox(context, user), Came(parsed.subject, text=parsed.text, html=parsed.html, raw=raw)
     )
     with context.database.session_scope() as session:
-        for position, file in enumerate(found.files):
+        for position, file in enumerate(parsed.files):
             names = ("part", "filename", "written_name", "content_type", "content_id", "inline", "size", "digest")
             facts = {name: getattr(file, name) for name in names}
             session.add(LetterAttachment(letter_id=letter.id or 0, position=position, **facts))

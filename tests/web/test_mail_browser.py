@@ -146,16 +146,16 @@ def test_what_happens_shows_itself_and_the_focus_stays(context: AppContext, alic
 
 def test_what_is_unfolded_or_being_picked_on_a_message_stays(context: AppContext, alice: User, open_as: OpenAs) -> None:
     seen = (Seen("open", "human", 60),)
-    (one,) = write(context, alice, Written("x", (ANNA,), seen=seen))
-    page = open_as(alice, f"/mail/{one.public_id}")
+    (message,) = write(context, alice, Written("x", (ANNA,), seen=seen))
+    page = open_as(alice, f"/mail/{message.public_id}")
     page.get_by_text("Why we think so").click()
-    happens(context, one, muted=True)
+    happens(context, message, muted=True)
     expect(page.get_by_role("button", name="Unmute")).to_be_visible()
     expect(page.get_by_role("button", name="This was not a person")).to_be_visible()
     page.get_by_text("Remind me").first.click()
     page.get_by_label("Remind me if there is no reply").select_option("7")
     page.get_by_label("Remind me if there is no reply").focus()
-    happens(context, one, muted=False)
+    happens(context, message, muted=False)
     page.wait_for_timeout(1000)
     expect(page.get_by_label("Remind me if there is no reply")).to_have_value("7")
 
@@ -173,8 +173,8 @@ def test_the_frame_is_as_tall_as_its_mail_and_runs_nothing(context: AppContext, 
         "<p>line</p>" * 60
         + "<script>parent.document.title='owned'</script><img src=x onerror=\"parent.document.title='owned'\">"
     )
-    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
-    page = open_as(alice, f"/mail/{one.public_id}")
+    (message,) = write(context, alice, Written("x", (ANNA,), html=html))
+    page = open_as(alice, f"/mail/{message.public_id}")
     frame = page.locator("iframe")
     expect(page.frame_locator("iframe").locator("p").last).to_be_visible()
     page.wait_for_function("document.querySelector('iframe').clientHeight > 1500")

@@ -221,10 +221,10 @@ def test_every_figure_leads_to_what_it_counts_and_few_messages_have_no_percentag
 
 def test_hostile_words_are_words(context: AppContext, client: httpx.Client, alice: User) -> None:
     to = To("eve@example.org", HOSTILE)
-    (one,) = write(
+    (message,) = write(
         context, alice, Written(HOSTILE, (to,), (Seen("open", "human", 9, client=HOSTILE),), snippet=HOSTILE)
     )
-    for path in ("/mail", f"/mail/{one.public_id}/activity/opens", f"/mail?q={HOSTILE}"):
+    for path in ("/mail", f"/mail/{message.public_id}/activity/opens", f"/mail?q={HOSTILE}"):
         answer = client.get(path)
         assert "alert(1)" in answer.text
         assert not [script for script in every(answer, "script") if "src" not in script.attrs]

@@ -22,7 +22,7 @@ SECRET = "s3cret app pässword"
 
 
 def form(dovecot: Dovecot, address: str, **changes: str) -> dict[str, str]:
-    given = {
+    fields = {
         "address": address,
         "preset": "other",
         "host": dovecot.host,
@@ -36,7 +36,7 @@ def form(dovecot: Dovecot, address: str, **changes: str) -> dict[str, str]:
         "folders": "INBOX",
         "first_window": "last_24h",
     }
-    return {**given, **changes}
+    return {**fields, **changes}
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def test_c6_a_wrong_password_is_said_exactly_the_rest_is_kept_and_nothing_is_sch
     assert attribute(only(page, "#address"), "value") == box
     assert "wrong horse" not in page.text
     assert (mailbox.state, mailbox.due_at) == ("auth_error", None)
-    (kept,) = credentials(context)
-    assert kept.secret is not None
-    assert b"wrong horse" not in kept.secret
+    (credential,) = credentials(context)
+    assert credential.secret is not None
+    assert b"wrong horse" not in credential.secret
     client.post(f"/mailboxes/{mailbox.public_id}", data=form(dovecot, box, repeat_period_days="30"))
     assert mailboxes(context)[0].state == "active"
 

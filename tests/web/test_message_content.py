@@ -21,8 +21,8 @@ def content(client: httpx.Client, message: Message, query: str = "") -> httpx.Re
 def test_the_frame_runs_nothing_and_loads_nothing(context: AppContext, client: httpx.Client, alice: User) -> None:
     html = f"<p onclick=alert(1)>Hi {HOSTILE}<iframe src=//x></iframe><form action=/x><input></form><a href=javascript:1>j</a>"
     html += '<a href="https://x.example/?a=1&amp;b=2">link</a><img src="https://x.example/p.png"><style>p{color:red}</style>'
-    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
-    answer = content(client, one)
+    (message,) = write(context, alice, Written("x", (ANNA,), html=html))
+    answer = content(client, message)
     assert not every(answer, "script, iframe, form, input, base[href], meta[http-equiv]")
     assert not [e for e in every(answer, "*") if any(name.startswith("on") for name in e.attrs)]
     links = {a.text: a.attrs for a in every(answer, "a")}
@@ -37,13 +37,13 @@ def test_the_frame_runs_nothing_and_loads_nothing(context: AppContext, client: h
 
 
 def test_pictures_from_elsewhere_only_when_asked_for(context: AppContext, client: httpx.Client, alice: User) -> None:
-    (one,) = write(context, alice, Written("x", (ANNA,), html='<p>x<img src="https://x.example/p.png"></p>'))
-    assert "Show pictures" in client.get(f"/mail/{one.public_id}").text
-    asked = client.get(f"/mail/{one.public_id}?images=1")
+    (message,) = write(context, alice, Written("x", (ANNA,), html='<p>x<img src="https://x.example/p.png"></p>'))
+    assert "Show pictures" in client.get(f"/mail/{message.public_id}").text
+    asked = client.get(f"/mail/{message.public_id}?images=1")
     frame = only(asked, "iframe")
-    assert frame.attrs["src"] == f"/mail/{one.public_id}/content?images=1"
+    assert frame.attrs["src"] == f"/mail/{message.public_id}/content?images=1"
     assert "allow-scripts" not in attribute(frame, "sandbox")
-    assert "img-src data: https: http:" in content(client, one, "?images=1").headers["content-security-policy"]
+    assert "img-src data: https: http:" in content(client, message, "?images=1").headers["content-security-policy"]
 
 
 def test_our_own_pixel_and_redirects_are_taken_out_of_what_is_quoted(
@@ -52,20 +52,20 @@ def test_our_own_pixel_and_redirects_are_taken_out_of_what_is_quoted(
     delivery = "abcdefghijk"
     redirect, pixel = context.click_url(delivery, 0, "https://x.example/a"), context.pixel_url(delivery)
     html = f'<p>see <a href="{redirect}">a</a><img src="{pixel}" width="1" height="1"></p>'
-    (one,) = write(context, alice, Written("x", (ANNA,), html=html))
-    shown = content(client, one).text
+    (message,) = write(context, alice, Written("x", (ANNA,), html=html))
+    shown = content(client, message).text
     assert 'href="https://x.example/a"' in shown
     assert "/o/" not in shown
     assert "/c/" not in shown
 
 
 def test_plain_text_is_text(context: AppContext, client: httpx.Client, alice: User) -> None:
-    (one,) = write(context, alice, Written("x", (ANNA,)))
+    (message,) = write(context, alice, Written("x", (ANNA,)))
     with context.database.session_scope() as session:
-        body = session.get_one(MessageBody, one.id)
+        body = session.get_one(MessageBody, message.id)
         body.html, body.text = None, f"Hello\n  {HOSTILE}"
         session.add(body)
-    page = client.get(f"/mail/{one.public_id}")
+    page = client.get(f"/mail/{message.public_id}")
     assert not every(page, "iframe")
     assert only(page, ".message-text").text == f"Hello\n  {HOSTILE}"
 

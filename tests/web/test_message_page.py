@@ -91,8 +91,8 @@ def test_the_timeline_tells_people_from_machines_and_folds_repeats(
 def test_every_class_has_honest_words(
     context: AppContext, client: httpx.Client, alice: User, seen: Seen, title: str, tone: str
 ) -> None:
-    (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
-    line = only(client.get(f"/mail/{one.public_id}"), ".event")
+    (message,) = write(context, alice, Written("x", (ANNA,), (seen,)))
+    line = only(client.get(f"/mail/{message.public_id}"), ".event")
     assert text_at(line, ".event-title").startswith(title)
     assert attribute(line, "class") == f"event {tone}"
 
@@ -104,9 +104,11 @@ def test_the_reasons_are_sentences(context: AppContext, client: httpx.Client, al
         43,
         reasons=(("scanner_network", {"name": "Barracuda"}), ("of a later rule set", {})),
     )
-    (one,) = write(context, alice, Written("x", (ANNA,), (seen,)))
-    told = text_at(client.get(f"/mail/{one.public_id}"), ".event-reasons")
-    assert told == "The address belongs to the mail protection of Barracuda · of a later rule set · 43 s after sending"
+    (message,) = write(context, alice, Written("x", (ANNA,), (seen,)))
+    reasons = text_at(client.get(f"/mail/{message.public_id}"), ".event-reasons")
+    assert (
+        reasons == "The address belongs to the mail protection of Barracuda · of a later rule set · 43 s after sending"
+    )
 
 
 def test_recipients_with_policy_and_the_servers_words(context: AppContext, client: httpx.Client, alice: User) -> None:
@@ -272,18 +274,18 @@ def verdicts(session: Session, event: Event) -> list[str]:
 
 
 def test_the_user_knows_better(context: AppContext, client: httpx.Client, alice: User) -> None:
-    (one,) = write(
+    (message,) = write(
         context, alice, Written("x", (ANNA,), (Seen("open", "human", 90, client="Outlook"),), ago=timedelta(hours=1))
     )
-    form = only(client.get(f"/mail/{one.public_id}"), ".event-why form")
+    form = only(client.get(f"/mail/{message.public_id}"), ".event-why form")
     assert "This was not a person" in form.text
     client.post(attribute(form, "action"), data={"human": "no"})
     with context.database.reading() as session:
         event = session.exec(select(Event)).one()
         assert event.overruled
         assert verdicts(session, event)[-1] == "unknown"
-        assert session.get_one(Message, one.id).opens == 0
-    again = only(client.get(f"/mail/{one.public_id}"), ".event")
+        assert session.get_one(Message, message.id).opens == 0
+    again = only(client.get(f"/mail/{message.public_id}"), ".event")
     assert "your own verdict" in again.text
     assert "This was a person" in again.text
 
@@ -310,8 +312,8 @@ def test_g33_g34_the_timeline_says_at_least_and_who_may_hold_the_copy(
 def test_a_reminder_is_set_changed_and_taken_back(
     context: AppContext, client: httpx.Client, alice: User, bob: User, client_of: ClientOf
 ) -> None:
-    (one,) = write(context, alice, GALLERY[2])
-    path = f"/mail/{one.public_id}"
+    (message,) = write(context, alice, GALLERY[2])
+    path = f"/mail/{message.public_id}"
     client.post(f"{path}/reminder", data={"days": "3"})
     assert "You will be reminded" in text_at(client.get(path), ".message-people")
     assert client_of(bob).post(f"{path}/reminder", data={"days": "3"}).status_code == 404

@@ -17,13 +17,13 @@ def on_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def paths(context: AppContext) -> list[tuple[str, str]]:
     """Every page with a place in its path, and every page that may read a query."""
-    found = []
+    places = []
     for route in create_app(context).routes:
         path = getattr(route, "path", "")
         for method in sorted(getattr(route, "methods", None) or ()):
             if method in ("GET", "POST") and path not in ("/feed", "/sign-out", "/readyz"):
-                found.append((method, path))
-    return found
+                places.append((method, path))
+    return places
 
 
 def test_no_page_stumbles_over_nul(context: AppContext, client: httpx.Client, alice: User) -> None:

@@ -270,11 +270,11 @@ def test_a_revoked_sign_in_asks_for_a_new_one_and_works_again(
     account = added(client, context, sink)
     sign_in(client, account.public_id)
     authorisation.revoke()
-    here = f"/settings/accounts/{account.public_id}"
-    client.post(f"{here}/check")
+    url = f"/settings/accounts/{account.public_id}"
+    client.post(f"{url}/check")
     assert only_account(context).state == "needs_sign_in"
     assert "sign in again" in client.get("/settings/accounts").text
-    assert "wants you to sign in again" in client.get(here).text
+    assert "wants you to sign in again" in client.get(url).text
     sign_in(client, account.public_id)
     assert (only_account(context).state, [grant.state for grant in grants(context)]) == ("works", ["works"])
 
@@ -285,10 +285,10 @@ def test_another_host_or_a_password_ends_the_sign_in(
 ) -> None:
     account = added(client, context, sink)
     sign_in(client, account.public_id)
-    here = f"/settings/accounts/{account.public_id}"
-    client.post(here, data=form(sink, name="Renamed"))
+    url = f"/settings/accounts/{account.public_id}"
+    client.post(url, data=form(sink, name="Renamed"))
     assert (only_account(context).name, len(grants(context))) == ("Renamed", 1)
-    client.post(here, data=form(sink, **change))
+    client.post(url, data=form(sink, **change))
     assert (only_account(context).oauth_grant_id, grants(context)) == (None, [])
 
 

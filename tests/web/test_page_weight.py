@@ -28,7 +28,7 @@ def files_of(client: httpx.Client, path: str) -> dict[str, bytes]:
             continue
         files[name] = client.get(name).content
         if ".js" in name:
-            wanted += [urljoin(name, found) for found in _IMPORT.findall(files[name].decode())]
+            wanted += [urljoin(name, module) for module in _IMPORT.findall(files[name].decode())]
     return files
 
 

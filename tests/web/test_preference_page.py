@@ -105,9 +105,9 @@ def test_the_footers_link_shows_its_own_copy_alone(
 def test_the_mailed_link_shows_everything_and_gives_the_file(
     context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
-    here = path_of(context, LinkKind.OWN)
-    assert "Bob&#39;s secret plan" in visitor.get(here).text
-    with ZipFile(BytesIO(visitor.post(f"{here}/archive").content)) as packed:
+    url = path_of(context, LinkKind.OWN)
+    assert "Bob&#39;s secret plan" in visitor.get(url).text
+    with ZipFile(BytesIO(visitor.post(f"{url}/archive").content)) as packed:
         assert len(json.loads(packed.read("data.json"))["copies"]) == 2
     for other in (path_of(context), path_of(context, LinkKind.ASK), path_of(context, LinkKind.OWN, age=8)):
         assert visitor.post(f"{other}/archive").status_code == 403
@@ -117,14 +117,14 @@ def test_the_mailed_link_shows_everything_and_gives_the_file(
 def test_it_speaks_the_readers_language_with_a_switch(
     context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
-    here = path_of(context)
-    russian = visitor.get(here, headers={"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"})
+    url = path_of(context)
+    russian = visitor.get(url, headers={"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"})
     assert 'lang="ru"' in russian.text
     assert text_at(russian, "h1") == "Что отслеживается в письмах вам"
-    assert text_at(visitor.get(here, params={"lang": "ru"}), "h1") == text_at(russian, "h1")
-    assert 'lang="en"' in visitor.get(here, params={"lang": "<x>"}).text
-    kept = visitor.post(here, data={"do": "stop", "lang": "ru"})
-    assert 'lang="ru"' in kept.text
+    assert text_at(visitor.get(url, params={"lang": "ru"}), "h1") == text_at(russian, "h1")
+    assert 'lang="en"' in visitor.get(url, params={"lang": "<x>"}).text
+    answer = visitor.post(url, data={"do": "stop", "lang": "ru"})
+    assert 'lang="ru"' in answer.text
 
 
 # --- what changes something
@@ -135,13 +135,13 @@ def test_a_scanner_that_fetches_everything_changes_nothing(
 ) -> None:
     before = chain(context)
     for kind in LinkKind:
-        here = path_of(context, kind)
-        page = visitor.get(here)
+        url = path_of(context, kind)
+        page = visitor.get(url)
         for place in {
-            here,
-            f"{here}/one-click",
-            f"{here}/archive",
-            f"{here}/mailed-link",
+            url,
+            f"{url}/one-click",
+            f"{url}/archive",
+            f"{url}/mailed-link",
             *re.findall(r'(?:href|action)="([^"]+)"', page.text),
         }:
             if place.startswith("/"):
@@ -204,13 +204,13 @@ def test_yes_needs_the_page_and_leaves_whole_evidence(
     context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
     visitor.post(path_of(context), data={"do": "stop"})
-    here = path_of(context, LinkKind.OWN)
-    page = visitor.get(here, params={"lang": "ru"})
+    url = path_of(context, LinkKind.OWN)
+    page = visitor.get(url, params={"lang": "ru"})
     value = value_on(page)
     for wrong in ("", value[:-2], "x" * 300):
-        assert visitor.post(here, data={"do": "save", "opens": "on", "value": wrong}).status_code == 409
+        assert visitor.post(url, data={"do": "save", "opens": "on", "value": wrong}).status_code == 409
     assert states(context) == BOTH_OFF
-    assert visitor.post(here, data={"do": "save", "opens": "on", "value": value, "lang": "ru"}).status_code == 200
+    assert visitor.post(url, data={"do": "save", "opens": "on", "value": value, "lang": "ru"}).status_code == 200
     assert states(context) == [ConsentState.GRANTED, ConsentState.WITHDRAWN]
     with context.database.reading() as session:
         anna = find(session, ANNA)
@@ -228,11 +228,11 @@ def test_a_replayed_answer_after_a_withdrawal_changes_nothing(
     context: AppContext, sent: list[Message], visitor: httpx.Client
 ) -> None:
     visitor.post(path_of(context), data={"do": "stop"})
-    here = path_of(context, LinkKind.OWN)
-    yes = {"do": "save", "opens": "on", "clicks": "on", "value": value_on(visitor.get(here))}
-    assert visitor.post(here, data=yes).status_code == 200
+    url = path_of(context, LinkKind.OWN)
+    yes = {"do": "save", "opens": "on", "clicks": "on", "value": value_on(visitor.get(url))}
+    assert visitor.post(url, data=yes).status_code == 200
     visitor.post(path_of(context), data={"do": "stop"})
-    replayed = visitor.post(here, data=yes)
+    replayed = visitor.post(url, data=yes)
     assert replayed.status_code == 409
     assert "Nothing was changed" in text_at(replayed, "[role=alert]")
     assert states(context) == BOTH_OFF
@@ -242,42 +242,42 @@ def test_a_colleague_who_is_signed_in_cannot_agree_for_her(
     context: AppContext, sent: list[Message], visitor: httpx.Client, client_of: ClientOf, alice: User
 ) -> None:
     visitor.post(path_of(context), data={"do": "stop"})
-    here = path_of(context, LinkKind.OWN)
-    value = value_on(visitor.get(here))
-    refused = client_of(alice).post(here, data={"do": "save", "opens": "on", "value": value})
+    url = path_of(context, LinkKind.OWN)
+    value = value_on(visitor.get(url))
+    refused = client_of(alice).post(url, data={"do": "save", "opens": "on", "value": value})
     assert refused.status_code == 409
     assert states(context) == BOTH_OFF
 
 
 def test_altered_strange_and_erased(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
-    here = path_of(context)
-    for wrong in (here[:-1], here[:-3] + "abc", "/r/x", "/r/" + "a" * 80):
+    url = path_of(context)
+    for wrong in (url[:-1], url[:-3] + "abc", "/r/x", "/r/" + "a" * 80):
         assert visitor.get(wrong).status_code == 404
         assert visitor.post(wrong, data={"do": "stop"}).status_code == 404
     assert states(context) == BOTH_ON
     erase(context, ANNA, "system")
-    page = visitor.get(here)
+    page = visitor.get(url)
     assert page.status_code == 200
     assert "Everything about you was erased" in page.text
     assert "Petit" not in page.text
-    assert visitor.post(here, data={"do": "stop"}).status_code == 200
+    assert visitor.post(url, data={"do": "stop"}).status_code == 200
 
 
 def test_two_withdrawals_at_once_leave_a_ledger_that_verifies(
     context: AppContext, sent: list[Message], address: str
 ) -> None:
-    here = path_of(context)
+    url = path_of(context)
     with ThreadPoolExecutor(6) as pool:
-        codes = list(pool.map(lambda _: httpx.post(address + here, data={"do": "stop"}).status_code, range(6)))
+        codes = list(pool.map(lambda _: httpx.post(address + url, data={"do": "stop"}).status_code, range(6)))
     assert set(codes) <= {200, 409}
     assert states(context) == BOTH_OFF
     assert chain(context) == 4
 
 
 def test_that_was_not_me(context: AppContext, sent: list[Message], visitor: httpx.Client) -> None:
-    here = path_of(context, LinkKind.OWN)
-    action = str(only(visitor.get(here), ".own-events form").attrs["action"])
-    assert visitor.post(action.replace(here, path_of(context)), data={"note": "x"}).status_code == 403
+    url = path_of(context, LinkKind.OWN)
+    action = str(only(visitor.get(url), ".own-events form").attrs["action"])
+    assert visitor.post(action.replace(url, path_of(context)), data={"note": "x"}).status_code == 403
     page = visitor.post(action, data={"note": "my assistant"})
     assert page.status_code == 200
     assert "my assistant" in page.text
@@ -302,13 +302,13 @@ def deliver(context: AppContext, sink: SmtpSink) -> bytes:
 def link_in(raw: bytes) -> str:
     """The one in the text and in the HTML, which say the same."""
     parsed = message_from_bytes(raw, policy=default)
-    found = set()
+    links = set()
     for kind in ("plain", "html"):
         part = parsed.get_body((kind,))
         assert part is not None
-        found |= set(re.findall(r"/r/[A-Za-z0-9_-]{80}", part.get_content()))
-    assert len(found) == 1
-    return str(found.pop())
+        links |= set(re.findall(r"/r/[A-Za-z0-9_-]{80}", part.get_content()))
+    assert len(links) == 1
+    return str(links.pop())
 
 
 def test_asked_by_mail_and_answered_on_the_page(
@@ -321,17 +321,17 @@ def test_asked_by_mail_and_answered_on_the_page(
     assert b"/o/" not in raw
     assert b"/c/" not in raw
     assert states(context) == [ConsentState.ASKED] * 2
-    here = link_in(raw)
+    url = link_in(raw)
     with context.database.reading() as session:
         message = session.exec(select(Message)).one()
         body = session.get_one(MessageBody, message.id)
-        assert here.encode() not in (body.raw or b"") + (body.html or "").encode(), "whoever asked cannot answer"
+        assert url.encode() not in (body.raw or b"") + (body.html or "").encode(), "whoever asked cannot answer"
     assert message.message_id.encode() in raw
-    page = visitor.get(here)
+    page = visitor.get(url)
     assert text_at(page, "h1") == "May we measure our messages to you?"
     assert all("checked" not in box.attrs for box in every(page, "input[type=checkbox]")), "unticked"
     assert states(context) == [ConsentState.ASKED] * 2
-    visitor.post(here, data={"do": "save", "opens": "on", "value": value_on(page)})
+    visitor.post(url, data={"do": "save", "opens": "on", "value": value_on(page)})
     assert states(context) == [ConsentState.GRANTED, ConsentState.REFUSED]
 
 
@@ -361,9 +361,9 @@ def test_the_link_to_everything_is_mailed_to_the_address_alone_and_once_an_hour(
     People(context).send(asker, ANNA, undo_seconds=0)
     deliver(context, smtp_sink)
     smtp_sink.clear()
-    here = path_of(context)
+    url = path_of(context)
     for _ in range(3):
-        assert visitor.post(f"{here}/mailed-link").status_code == 200
+        assert visitor.post(f"{url}/mailed-link").status_code == 200
     raw = deliver(context, smtp_sink)
     assert [letter.recipients for letter in smtp_sink.accepted] == [(ANNA,)]
     mailed = visitor.get(link_in(raw))

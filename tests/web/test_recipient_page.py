@@ -47,16 +47,16 @@ def test_the_list_shows_consent_and_finds_by_name_or_address(
 ) -> None:
     agree(context, "luc@example.org", ConsentState.REFUSED, (Purpose.OPENS,), "Люк Моро")
     page = client.get("/recipients")
-    told = [words(element) for element in every(page, ".recipient-badges")]
-    assert told == ["Opens and clicks: agreed", "Opens: refusedClicks: never asked"]
+    badges = [words(element) for element in every(page, ".recipient-badges")]
+    assert badges == ["Opens and clicks: agreed", "Opens: refusedClicks: never asked"]
     for q, wanted in (
         ("petit", ["Anna Petit"]),
         ("МОРО", ["Люк Моро"]),
         ("@example", ["Anna Petit", "Люк Моро"]),
         ("%", []),
     ):
-        found = client.get("/recipients", params={"q": q})
-        assert [words(element) for element in every(found, ".recipient-name")] == wanted
+        answer = client.get("/recipients", params={"q": q})
+        assert [words(element) for element in every(answer, ".recipient-name")] == wanted
 
 
 def test_the_list_goes_on(context: AppContext, client: httpx.Client) -> None:

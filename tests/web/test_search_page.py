@@ -30,7 +30,7 @@ def world(context: AppContext, alice: User, bob: User) -> None:
         session.add_all([Customer(name="Oak & Sons"), Order(number="OAK-1", status="paid")])
 
 
-def found(client: httpx.Client, typed: str) -> dict[str, list[str]]:
+def results_of(client: httpx.Client, typed: str) -> dict[str, list[str]]:
     page = client.get(f"/search?q={quote(typed)}")
     assert page.status_code == 200, page.text
     return {
@@ -41,11 +41,11 @@ def found(client: httpx.Client, typed: str) -> dict[str, list[str]]:
 
 @pytest.mark.usefixtures("world")
 def test_everything_of_ones_own_is_found_by_kind(client: httpx.Client) -> None:
-    assert {kind: len(rows) for kind, rows in found(client, "oak").items()} == {
+    assert {kind: len(rows) for kind, rows in results_of(client, "oak").items()} == {
         "Customers": 1, "Orders": 1, "Mail": 6, "Letters": 1,
     }  # fmt: skip
-    assert set(found(client, "anna berg")) == {"Recipients", "Mail", "Letters"}
-    assert found(client, "bergbau anna chair")["Mail"][0] == "Oak chairs 7"
+    assert set(results_of(client, "anna berg")) == {"Recipients", "Mail", "Letters"}
+    assert results_of(client, "bergbau anna chair")["Mail"][0] == "Oak chairs 7"
 
 
 @pytest.mark.usefixtures("world")
@@ -59,8 +59,8 @@ def test_a_list_a_link_away_has_all_of_them(client: httpx.Client) -> None:
 @pytest.mark.usefixtures("world")
 def test_nobody_finds_what_is_somebody_elses(client_of: ClientOf, bob: User) -> None:
     his = client_of(bob)
-    assert found(his, "oak")["Mail"] == ["Oak chairs of Bob"]
-    assert found(his, "oak")["Letters"] == ["Oak for Bob"]
+    assert results_of(his, "oak")["Mail"] == ["Oak chairs of Bob"]
+    assert results_of(his, "oak")["Letters"] == ["Oak for Bob"]
 
 
 @pytest.mark.parametrize(
@@ -79,17 +79,17 @@ def test_what_was_typed_on_the_other_keyboard_is_found_and_said(
 
 @pytest.mark.parametrize("typed", ["", "   ", "%", "\u202e", "x" * 1000, "nowhere", "'\"*:()-^"])
 def test_whatever_is_typed_is_answered(client: httpx.Client, typed: str) -> None:
-    assert found(client, typed) == {}
+    assert results_of(client, typed) == {}
     assert text_at(client.get(f"/search?q={quote(typed)}"), ".empty h2")
 
 
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("typed", ["oak", "nowhere at all"])
 def test_a_search_asks_the_database_little(context: AppContext, client: httpx.Client, typed: str) -> None:
-    found(client, typed)
+    results_of(client, typed)
     asked: list[str] = []
     event.listen(context.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    found(client, typed)
+    results_of(client, typed)
     assert len(asked) <= MOST_STATEMENTS, "\n".join(asked)
 
 

@@ -57,8 +57,8 @@ def arrive(
 
 def grades(context: AppContext, account: Account, test_id: str) -> dict[str, str]:
     order = ("bad", "warn", "unknown", "good")
-    found = read_test(context, account, test_id)
-    return {a.topic: a.grade for a in sorted(found, key=lambda a: order.index(a.grade), reverse=True)}
+    result = read_test(context, account, test_id)
+    return {a.topic: a.grade for a in sorted(result, key=lambda a: order.index(a.grade), reverse=True)}
 
 
 PASSED = (
@@ -68,15 +68,15 @@ PASSED = (
 
 
 def test_nothing_has_arrived_yet(context: AppContext, account: Account) -> None:
-    found = read_test(context, account, send_test(context, account))
-    assert ([a.grade for a in found], has_arrived(found)) == (["unknown"], False)
+    result = read_test(context, account, send_test(context, account))
+    assert ([a.grade for a in result], has_arrived(result)) == (["unknown"], False)
 
 
 def test_all_is_well(context: AppContext, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
     test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, head=PASSED)
-    found = grades(context, account, test_id)
-    assert found == {"Arrival": "good", "Links": "good", "SPF": "good", "DKIM": "good", "DMARC": "good"}
+    result = grades(context, account, test_id)
+    assert result == {"Arrival": "good", "Links": "good", "SPF": "good", "DKIM": "good", "DMARC": "good"}
 
 
 def test_D24_a_service_that_puts_its_own_link_in_is_found_out(
@@ -85,9 +85,9 @@ def test_D24_a_service_that_puts_its_own_link_in_is_found_out(
     test_id = send_test(context, account)
     ours = f'href=3D"{context.settings.base_url}'.encode()
     arrive(dovecot, account, smtp_sink, old=ours, new=b'href=3D"https://click.service.example')
-    found = {a.topic: a for a in read_test(context, account, test_id)}
-    assert found["Links"].grade == "bad"
-    assert "click.service.example" in found["Links"].text
+    result = {a.topic: a for a in read_test(context, account, test_id)}
+    assert result["Links"].grade == "bad"
+    assert "click.service.example" in result["Links"].text
 
 
 def test_D24_a_pixel_of_the_service_is_found_out(
@@ -103,8 +103,8 @@ def test_what_lands_among_the_junk_is_said_to(
 ) -> None:
     test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, folder="Junk")
-    found = grades(context, account, test_id)
-    assert (found["Arrival"], found["SPF, DKIM, DMARC"]) == ("bad", "unknown")
+    result = grades(context, account, test_id)
+    assert (result["Arrival"], result["SPF, DKIM, DMARC"]) == ("bad", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_what_the_receiving_server_says(
 ) -> None:
     test_id = send_test(context, account)
     arrive(dovecot, account, smtp_sink, head=head)
-    found = grades(context, account, test_id)
-    assert {t: g for t, g in found.items() if t not in ("Arrival", "Links")} == expected
+    result = grades(context, account, test_id)
+    assert {t: g for t, g in result.items() if t not in ("Arrival", "Links")} == expected
 
 
 def test_a_mailbox_that_cannot_be_read_is_said(context: AppContext, account: Account) -> None:
@@ -136,14 +136,14 @@ def test_a_mailbox_that_cannot_be_read_is_said(context: AppContext, account: Acc
         row = session.get_one(Account, account.id)
         set_secret(context, row, "imap", "wrong")
         session.add(row)
-    (found,) = read_test(context, row, "0" * 24)
-    assert (found.topic, found.grade, "refused" in found.text) == ("IMAP", "bad", True)
+    (result,) = read_test(context, row, "0" * 24)
+    assert (result.topic, result.grade, "refused" in result.text) == ("IMAP", "bad", True)
 
 
 def test_on_the_page(client: httpx.Client, account: Account, smtp_sink: SmtpSink, dovecot: Dovecot) -> None:
-    here = f"/settings/accounts/{account.public_id}"
-    assert f'action="{here}/test-mail"' in client.get(here).text
-    there = client.post(f"{here}/test-mail").headers["location"]
+    url = f"/settings/accounts/{account.public_id}"
+    assert f'action="{url}/test-mail"' in client.get(url).text
+    there = client.post(f"{url}/test-mail").headers["location"]
     assert "Waiting for it to arrive" in client.get(there).text
     arrive(dovecot, account, smtp_sink, head=PASSED)
     text = client.get(f"{there}?look=1").text
@@ -155,14 +155,14 @@ def test_on_the_page(client: httpx.Client, account: Account, smtp_sink: SmtpSink
 def test_it_is_the_owners_alone_and_needs_imap(
     client: httpx.Client, client_of: ClientOf, bob: User, context: AppContext, account: Account, smtp_sink: SmtpSink
 ) -> None:
-    here = f"/settings/accounts/{account.public_id}"
+    url = f"/settings/accounts/{account.public_id}"
     his = client_of(bob)
-    assert his.post(f"{here}/test-mail").status_code == 404
-    assert his.get(f"{here}/test-mail/{'0' * 24}?look=1").status_code == 404
-    assert client.get(f"{here}/test-mail/zz").status_code == 404
+    assert his.post(f"{url}/test-mail").status_code == 404
+    assert his.get(f"{url}/test-mail/{'0' * 24}?look=1").status_code == 404
+    assert client.get(f"{url}/test-mail/zz").status_code == 404
     with context.database.session_scope() as session:
         session.get_one(Account, account.id).imap_host = None
-    assert client.post(f"{here}/test-mail").headers["location"] == here
+    assert client.post(f"{url}/test-mail").headers["location"] == url
     assert smtp_sink.accepted == []
 
 

@@ -18,7 +18,7 @@ SECRET = "s3cret app password"
 
 
 def form(sink: SmtpSink, **changes: str) -> dict[str, str]:
-    given = {
+    fields = {
         "preset": "other",
         "address": "Alice@seller.example",
         "name": "Alice",
@@ -28,7 +28,7 @@ def form(sink: SmtpSink, **changes: str) -> dict[str, str]:
         "smtp_login": "",
         "smtp_secret": "",
     }
-    return {**given, **changes}
+    return {**fields, **changes}
 
 
 def use_up_tests(user: User) -> None:
@@ -96,8 +96,8 @@ def test_another_host_or_login_forgets_the_secret(
     with smtp_sink(login="alice", secret=SECRET) as sink:
         client.post("/settings/accounts", data=form(sink, smtp_login="alice", smtp_secret=SECRET))
         account = only_account(context)
-        kept = client.post(f"/settings/accounts/{account.public_id}", data=form(sink, smtp_login="alice", name="New"))
-        assert kept.headers["location"] == "/settings/accounts"
+        answer = client.post(f"/settings/accounts/{account.public_id}", data=form(sink, smtp_login="alice", name="New"))
+        assert answer.headers["location"] == "/settings/accounts"
         assert only_account(context).smtp_secret == account.smtp_secret
         client.post(f"/settings/accounts/{account.public_id}", data=form(sink, **{"smtp_login": "alice", field: value}))
     assert only_account(context).smtp_secret is None
@@ -145,30 +145,30 @@ def test_an_address_is_confirmed_by_the_code_that_reaches_it(
     client: httpx.Client, context: AppContext, smtp_sink: SmtpSink
 ) -> None:
     client.post("/settings/accounts", data=form(smtp_sink))
-    here = f"/settings/accounts/{only_account(context).public_id}"
-    assert "Send me a code" in client.get(here).text
-    asked = client.post(f"{here}/code")
+    url = f"/settings/accounts/{only_account(context).public_id}"
+    assert "Send me a code" in client.get(url).text
+    asked = client.post(f"{url}/code")
     mail = smtp_sink.wait_for(1)[0]
     code = re.search(rb"Inkling: (\d{8})", mail.content)
     assert code is not None
     assert list(mail.recipients) == ["Alice@seller.example"]
     for wrong in ("00000000", "²" * 8, "٣", ""):
-        assert client.post(f"{here}/confirmation", data={"code": wrong}).status_code < 500
+        assert client.post(f"{url}/confirmation", data={"code": wrong}).status_code < 500
     assert only_account(context).confirmed_at is None
     assert "Type the code" in client.get(asked.headers["location"].partition("#")[0]).text
-    client.post(f"{here}/confirmation", data={"code": code[1].decode()})
+    client.post(f"{url}/confirmation", data={"code": code[1].decode()})
     assert only_account(context).confirmed_at is not None
-    client.post(here, data=form(smtp_sink, address="ceo@seller.example"))
+    client.post(url, data=form(smtp_sink, address="ceo@seller.example"))
     assert only_account(context).confirmed_at is None
 
 
 def test_a_code_may_be_guessed_five_times(client: httpx.Client, context: AppContext, smtp_sink: SmtpSink) -> None:
     client.post("/settings/accounts", data=form(smtp_sink))
-    here = f"/settings/accounts/{only_account(context).public_id}"
+    url = f"/settings/accounts/{only_account(context).public_id}"
     for _ in range(5):
-        client.post(f"{here}/confirmation", data={"code": "1"})
-    client.post(f"{here}/confirmation", data={"code": "1"})
-    assert "Too many attempts" in client.get(here).text
+        client.post(f"{url}/confirmation", data={"code": "1"})
+    client.post(f"{url}/confirmation", data={"code": "1"})
+    assert "Too many attempts" in client.get(url).text
 
 
 def test_a_removed_account_forgets_its_secrets_and_is_gone(client: httpx.Client, context: AppContext) -> None:
@@ -226,9 +226,9 @@ def test_replacing_the_services_copy_is_only_for_services_that_file_one(
 ) -> None:
     use_up_tests(alice)
     client.post("/settings/accounts", data=form(smtp_sink))
-    here = f"/settings/accounts/{only_account(context).public_id}"
+    url = f"/settings/accounts/{only_account(context).public_id}"
     for preset, imap, expected in (("gmail", "on", True), ("gmail", "", False), ("yandex", "on", False)):
-        client.post(here, data=form(smtp_sink, preset=preset, imap=imap, replaces_copy="on"))
+        client.post(url, data=form(smtp_sink, preset=preset, imap=imap, replaces_copy="on"))
         assert only_account(context).replaces_copy is expected, preset
 
 

@@ -95,16 +95,17 @@ def test_names_are_text_wherever_they_come_back(client: httpx.Client) -> None:
 def test_a_new_password_needs_the_present_one_and_ends_all_other_visits(
     client_of: ClientOf, context: AppContext, carla: User
 ) -> None:
-    here, elsewhere = client_of(carla), client_of(carla)
-    wrong = here.post("/settings/password", data={"present": "nope", "password": "another long one"})
+    present, elsewhere = client_of(carla), client_of(carla)
+    wrong = present.post("/settings/password", data={"present": "nope", "password": "another long one"})
     assert wrong.status_code == 422
     assert "not your present password" in wrong.text
-    assert here.post("/settings/password", data={"present": PASSWORD, "password": "short"}).status_code == 422
+    assert present.post("/settings/password", data={"present": PASSWORD, "password": "short"}).status_code == 422
     assert (
-        here.post("/settings/password", data={"present": PASSWORD, "password": "another long one"}).status_code == 303
+        present.post("/settings/password", data={"present": PASSWORD, "password": "another long one"}).status_code
+        == 303
     )
     assert password_fits(read(context, carla).password_hash, "another long one")
-    assert here.get("/settings/profile").status_code == 200
+    assert present.get("/settings/profile").status_code == 200
     assert elsewhere.get("/settings/profile").status_code == 303
 
 

@@ -146,9 +146,9 @@ def test_of_forty_at_once_some_wait_some_are_told_to_come_again_and_no_memory_is
     with ThreadPoolExecutor(40) as pool:
         before = peak_memory()
         answers = list(pool.map(come, range(28)))
-    told = [answer for answer in answers if answer.status_code == 503]
+    refused = [answer for answer in answers if answer.status_code == 503]
     assert {answer.status_code for answer in answers} <= {422, 503}
-    assert all(answer.headers["retry-after"] == "2" and "Try again in 2 seconds" in answer.text for answer in told)
+    assert all(answer.headers["retry-after"] == "2" and "Try again in 2 seconds" in answer.text for answer in refused)
     assert peak_memory() - before < 4 * 64 * 1024
     assert sign_in(visitor).status_code == 303
 
@@ -220,7 +220,7 @@ def test_a_named_proxy_tells_visitors_apart(proxied: tuple[AppContext, httpx.Cli
 def test_nothing_of_the_failures_names_a_person(visitor: httpx.Client, context: AppContext, anna: User) -> None:
     sign_in(visitor, password="wrong password")
     with context.database.reading() as session:
-        kept = "".join(session.exec(select(SignInFailure.subject)))
-    assert len(kept) == 3 * 64
-    assert "anna" not in kept
-    assert "127.0.0.1" not in kept
+        subjects = "".join(session.exec(select(SignInFailure.subject)))
+    assert len(subjects) == 3 * 64
+    assert "anna" not in subjects
+    assert "127.0.0.1" not in subjects

@@ -150,7 +150,7 @@ def test_a_server_that_drops_lines_is_forgiven(context: AppContext, post: Post, 
         wait_until(lambda: heard(post) and server.idling, 10)
         arrives(server, "After all that")
         wait_until(lambda: post.subjects() == ["After all that"], 10)
-    assert (post.mailbox.state, post.mailbox.failures, post.told()) == ("active", 0, [])
+    assert (post.mailbox.state, post.mailbox.failures, post.notice_events()) == ("active", 0, [])
 
 
 def test_after_many_drops_it_is_left_alone_for_hours(context: AppContext, post: Post, server: NastyImap) -> None:

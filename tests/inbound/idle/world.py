@@ -45,8 +45,8 @@ def read_once(post: Post) -> Post:
 
 
 def row(post: Post) -> MailboxListening:
-    (found,) = (row for row in post.rows(MailboxListening) if row.mailbox_id == post.mailbox_id)
-    return found
+    (listening,) = (row for row in post.rows(MailboxListening) if row.mailbox_id == post.mailbox_id)
+    return listening
 
 
 def listener_of(post: Post) -> str | None:
@@ -81,7 +81,7 @@ def assert_untouched(post: Post) -> None:
     assert (mailbox.state, mailbox.failures, mailbox.login_failures, mailbox.sync_wanted) == ("active", 0, 0, False)
     assert mailbox.due_at is not None
     assert mailbox.due_at > now() + timedelta(minutes=8)
-    assert post.told() == []
+    assert post.notice_events() == []
 
 
 def left_alone(post: Post) -> bool:

@@ -37,7 +37,7 @@ def lower(answer: bytes) -> bytes:
         rb"|IMAP4REV1)\b"
     )
     return b"".join(
-        re.sub(words, lambda found: found[0].lower(), line) if line.startswith(b"*") or b" OK " in line else line
+        re.sub(words, lambda match: match[0].lower(), line) if line.startswith(b"*") or b" OK " in line else line
         for line in answer.splitlines(keepends=True)
     )
 
@@ -153,8 +153,8 @@ def broken(answer: bytes) -> Callable[[NastyImap, bytes, bytes], bytes | None]:
         if not re.search(BODY, command) or 2 not in server._asked(re.search(rb"FETCH ([\d:*,]+)", command)):
             return None
         others = [uid for uid in server._asked(re.search(rb"FETCH ([\d:*,]+)", command)) if uid != 2]
-        given = b"".join(server.fetched(uid, command) for uid in others)
-        return given + answer + (b"" if answer.endswith(CUT) else tag + b" OK done\r\n")
+        responses = b"".join(server.fetched(uid, command) for uid in others)
+        return responses + answer + (b"" if answer.endswith(CUT) else tag + b" OK done\r\n")
 
     return script
 

@@ -29,10 +29,10 @@ def test_a_person_has_two_places_however_many_hosts_are_slow(
     context: AppContext, people: People, claim_eight: Callable[[AppContext], list[Claim]]
 ) -> None:
     alice, bob = people.user(), people.user("bob@firm.example")
-    with nasty_imap() as one, nasty_imap() as other:
+    with nasty_imap() as first, nasty_imap() as other:
         slow = []
         for number in range(6):
-            server = one
+            server = first
             server.host = f"127.0.0.{2 + number % 3}"
             slow.append(_due(mailbox_on(context, alice, server, fresh_address()), minutes=60))
         fast = _due(mailbox_on(context, bob, other, fresh_address()), minutes=1)

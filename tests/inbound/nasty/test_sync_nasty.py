@@ -54,18 +54,18 @@ def test_a_server_that_stays_away_is_tried_again_and_the_letters_wait(server: Na
     post.sync()
     put(server, "a")
     server.greeting = b"* BYE down\r\n"
-    for failures, told in ((1, []), (2, []), (3, ["broken"])):
+    for failures, events in ((1, []), (2, []), (3, ["broken"])):
         post.sync()
         mailbox = post.mailbox
         assert (mailbox.failures, mailbox.state) == (failures, "connection_error")
-        assert post.told() == told
+        assert post.notice_events() == events
         assert mailbox.due_at is not None
         assert mailbox.due_at > now()
     server.greeting = b"* OK ready\r\n"
     post.sync()
     assert post.subjects() == ["a"]
     assert (post.mailbox.failures, post.mailbox.state, post.mailbox.broken_at) == (0, "active", None)
-    assert post.told() == ["broken", "recovered"]
+    assert post.notice_events() == ["broken", "recovered"]
 
 
 def test_the_line_drops_at_random(server: NastyImap, post: Post) -> None:

@@ -24,7 +24,7 @@ def test_the_day_is_spent(server: NastyImap, post: Post) -> None:
     assert mailbox.due_at is not None
     assert timedelta(hours=23) < mailbox.due_at - now() <= timedelta(hours=24)
     assert post.rows(FetchRetry) == []
-    assert post.told() in ([], ["first_load"])
+    assert post.notice_events() in ([], ["first_load"])
 
 
 def test_the_server_says_how_long_to_wait(server: NastyImap, post: Post) -> None:
@@ -59,7 +59,7 @@ def test_a_refused_login_is_believed_the_second_time_and_never_hammered(server: 
     assert dues[0] is not None
     assert timedelta(hours=5.9) < dues[0] - now() < timedelta(hours=6.1)
     assert dues[-1] is None
-    assert post.told() == ["broken"]
+    assert post.notice_events() == ["broken"]
 
 
 def test_drops_never_end_in_a_loop(server: NastyImap, post: Post) -> None:

@@ -18,9 +18,9 @@ def test_pieces_are_the_whole(octets: bytes, piece: int, encoding: str) -> None:
     body = base64.encodebytes(octets) if "64" in encoding else octets
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encodings, "PIECE", piece)
-        found = measured(b"before" + body + b"after", 6, 6 + len(body), encoding)
+        pieces = measured(b"before" + body + b"after", 6, 6 + len(body), encoding)
     whole = octets_of(body, encoding)
-    assert found == (len(whole), hashlib.sha256(whole).hexdigest())
+    assert pieces == (len(whole), hashlib.sha256(whole).hexdigest())
 
 
 @given(st.binary(max_size=400), st.integers(1, 60))

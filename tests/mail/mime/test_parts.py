@@ -38,8 +38,8 @@ def part(*fields: str) -> bytes:
 def test_what_is_a_file_and_what_a_picture_of_the_text(
     fields: tuple[str, ...], attachment: bool, inline_picture: bool
 ) -> None:
-    found = read_parts(part(*fields))
-    assert (found.is_attachment, found.is_inline_picture) == (attachment, inline_picture)
+    parts = read_parts(part(*fields))
+    assert (parts.is_attachment, parts.is_inline_picture) == (attachment, inline_picture)
 
 
 def test_parts_come_in_the_order_of_the_message_with_their_places() -> None:

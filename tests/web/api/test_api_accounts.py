@@ -128,8 +128,8 @@ def test_another_host_or_login_clears_the_secret(bob: Caller, kind: str, change:
 
 def test_the_same_host_given_again_clears_nothing(bob: Caller) -> None:
     id = made(bob, BODY)["id"]
-    given = {"host": "SMTP.example.com", "login": "bob"}
-    assert bob.call("PATCH", f"/accounts/{id}", {"smtp": given}).json()["smtp"]["secret_set"]
+    server = {"host": "SMTP.example.com", "login": "bob"}
+    assert bob.call("PATCH", f"/accounts/{id}", {"smtp": server}).json()["smtp"]["secret_set"]
 
 
 def test_another_preset_clears_the_secrets(bob: Caller) -> None:
@@ -322,16 +322,16 @@ def test_a_test_mail_is_sent_and_what_became_of_it_read(bob: Caller, dovecot: Do
         plain = {"host": sink.host, "port": sink.port, "security": "none"}
         imap = {"host": "127.0.0.1", "port": dovecot.imap_port, "security": "none", "login": "bob-test@seller.example"}
         body = {"address": "bob-test@seller.example", "smtp": plain, "imap": {**imap, "secret": "pass-2"}}
-        here = f"/accounts/{made(bob, body)['id']}/test-mail"
-        sent = bob.post(here)
+        url = f"/accounts/{made(bob, body)['id']}/test-mail"
+        sent = bob.post(url)
         assert sent.status_code == 202, sent.text
         test_id = sent.json()["id"]
-        assert bob.get(f"{here}/{test_id}").json()["arrived"] is False
+        assert bob.get(f"{url}/{test_id}").json()["arrived"] is False
         dovecot.append("bob-test@seller.example", sink.wait_for(1)[0].content)
-    found = bob.get(f"{here}/{test_id}").json()
-    assert found["arrived"] is True
-    assert [(a["topic"], a["grade"]) for a in found["advice"]][:2] == [("Arrival", "good"), ("Links", "good")]
-    problem(bob.get(f"{here}/nonsense"), 404)
+    answer = bob.get(f"{url}/{test_id}").json()
+    assert answer["arrived"] is True
+    assert [(a["topic"], a["grade"]) for a in answer["advice"]][:2] == [("Arrival", "good"), ("Links", "good")]
+    problem(bob.get(f"{url}/nonsense"), 404)
 
 
 def test_without_imap_there_is_no_test_mail(bob: Caller) -> None:

@@ -43,13 +43,13 @@ CALLS = {
 
 @pytest.fixture
 def described(world: World) -> dict[str, Any]:
-    found: dict[str, Any] = world.line.get(f"{world.url}/openapi.json").json()
-    return found
+    document: dict[str, Any] = world.line.get(f"{world.url}/openapi.json").json()
+    return document
 
 
 def test_every_call_is_described(described: dict[str, Any]) -> None:
-    found = {path: set(methods) for path, methods in described["paths"].items()}
-    assert CALLS.items() <= found.items()
+    calls = {path: set(methods) for path, methods in described["paths"].items()}
+    assert CALLS.items() <= calls.items()
 
 
 def test_it_says_where_it_lives_and_that_a_token_is_needed(described: dict[str, Any]) -> None:
@@ -85,9 +85,9 @@ def test_the_readable_page(world: World) -> None:
 
 
 def _problems_of(page: Page) -> list[str]:
-    found: list[str] = []
-    page.on("console", lambda message: found.append(message.text))
-    return found
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    return problems
 
 
 @pytest.mark.browser

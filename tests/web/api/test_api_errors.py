@@ -16,12 +16,12 @@ from tracker.web.api.authenticated import LARGEST
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    found: dict[str, Any] = response.json()
-    assert found["status"] == status
-    assert found["type"]
-    assert found["title"]
-    assert found["detail"]
-    return found
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body["type"]
+    assert body["title"]
+    assert body["detail"]
+    return body
 
 
 def fields(response: httpx.Response, status: int = 422) -> list[str]:

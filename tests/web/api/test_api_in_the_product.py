@@ -92,7 +92,7 @@ def say(context: AppContext, user: User, subject: str) -> None:
 def hear(caller: Caller, count: int, after: str | None = None) -> list[tuple[str, dict[str, str]]]:
     """The first hints of the feed, with their numbers."""
     headers = {"Authorization": f"Bearer {caller.token}", **({"Last-Event-ID": after} if after else {})}
-    found: list[tuple[str, dict[str, str]]] = []
+    events: list[tuple[str, dict[str, str]]] = []
     with caller.line.stream("GET", f"{caller.url}/feed", headers=headers) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         number = ""
@@ -100,10 +100,10 @@ def hear(caller: Caller, count: int, after: str | None = None) -> list[tuple[str
             name, _, value = text.partition(": ")
             number = value if name == "id" else number
             if name == "data":
-                found.append((number, json.loads(value)))
-            if len(found) == count:
-                return found
-    return found
+                events.append((number, json.loads(value)))
+            if len(events) == count:
+                return events
+    return events
 
 
 def test_it_runs_alone(tmp_path: Path, line: httpx.Client) -> None:

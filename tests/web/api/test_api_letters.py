@@ -24,14 +24,14 @@ def test_letters_are_listed_with_everything_the_contract_names(world: World, ali
     first, repeat, *_ = receive(world.context, box, *GALLERY)
     items = alice.get("/letters").json()["items"]
     assert len(items) == len(GALLERY)
-    found = items[0]
-    assert found["subject"] == "Re: Twelve oak chairs"
+    item = items[0]
+    assert item["subject"] == "Re: Twelve oak chairs"
     named = {"id", "mailbox", "received_at", "sender", "recipient", "subject", "category", "counted", "repeat_of", "bound",
              "in_reply_to_message"}  # fmt: skip
-    assert named <= found.keys()
-    assert (found["id"], found["repeat_of"], found["mailbox"]) == (repeat.public_id, first.public_id, box.public_id)
-    assert (found["counted"], found["bound"], found["in_reply_to_message"]) == (False, None, None)
-    assert found["received_at"].endswith("Z")
+    assert named <= item.keys()
+    assert (item["id"], item["repeat_of"], item["mailbox"]) == (repeat.public_id, first.public_id, box.public_id)
+    assert (item["counted"], item["bound"], item["in_reply_to_message"]) == (False, None, None)
+    assert item["received_at"].endswith("Z")
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_a_value_that_cannot_be_is_named(alice: Caller, query: dict[str, str]) -
 def test_pages_neither_repeat_nor_lose(world: World, alice: Caller) -> None:
     box = make_mailbox(world.context, alice.user)
     receive(world.context, box, *(Came(f"n{n}", f"p{n}@x.example", ago=timedelta(minutes=n)) for n in range(23)))
-    found: list[str] = []
+    ids: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
         page = alice.get("/enquiries", limit=5, **({"cursor": cursor} if cursor else {})).json()
-        found += [item["subject"] for item in page["items"]]
+        ids += [item["subject"] for item in page["items"]]
         cursor = page["next"]
-    assert found == [f"n{n}" for n in range(23)]
+    assert ids == [f"n{n}" for n in range(23)]
 
 
 def test_enquiries_tell_how_many_repeats_they_have(world: World, alice: Caller) -> None:
@@ -82,10 +82,10 @@ def test_a_letter_has_its_text_and_the_names_of_its_files(world: World, alice: C
     (letter,) = receive(world.context, make_mailbox(world.context, alice.user), Came("x", html="<script>1</script>"))
     with world.context.database.session_scope() as session:
         session.add(LetterAttachment(letter_id=letter.id or 0, position=0, filename="a.pdf", written_name="../a.pdf"))
-    found = alice.get(f"/letters/{letter.public_id}").json()
-    assert found["text"] == "Hello, do you have these chairs in oak?"
-    assert found["attachments"][0]["filename"] == "a.pdf"
-    assert found["attachments"][0]["written_name"] == "../a.pdf"
+    body = alice.get(f"/letters/{letter.public_id}").json()
+    assert body["text"] == "Hello, do you have these chairs in oak?"
+    assert body["attachments"][0]["filename"] == "a.pdf"
+    assert body["attachments"][0]["written_name"] == "../a.pdf"
 
 
 def test_somebody_elses_letters_and_mailboxes_are_not_there_for_an_admin_either(
@@ -107,8 +107,8 @@ def test_somebody_elses_letters_and_mailboxes_are_not_there_for_an_admin_either(
 def box_on(dovecot: Dovecot, **changes: object) -> dict[str, object]:
     login = f"{uuid4().hex[:12]}@shop.example"
     dovecot.add_user(login, SECRET)
-    given = {"name": "Shop", "protocol": "imap", "host": dovecot.host, "port": dovecot.imap_port, "security": "none"}
-    return {**given, "login": login, "secret": SECRET, **changes}
+    fields = {"name": "Shop", "protocol": "imap", "host": dovecot.host, "port": dovecot.imap_port, "security": "none"}
+    return {**fields, "login": login, "secret": SECRET, **changes}
 
 
 def test_a_mailbox_is_connected_checked_and_read_over_http(world: World, alice: Caller, dovecot: Dovecot) -> None:
@@ -135,11 +135,11 @@ def test_a_mailbox_is_connected_checked_and_read_over_http(world: World, alice: 
 
 
 def test_new_credentials_can_come_with_the_mailbox(world: World, alice: Caller, dovecot: Dovecot) -> None:
-    given = box_on(dovecot)
-    given["address"] = given.pop("login")
-    made = alice.post("/mailboxes", {"credentials": given})
+    fields = box_on(dovecot)
+    fields["address"] = fields.pop("login")
+    made = alice.post("/mailboxes", {"credentials": fields})
     assert made.status_code == 201
-    assert made.json()["address"] == given["address"]
+    assert made.json()["address"] == fields["address"]
 
 
 def test_c10_no_secret_ever_comes_back(world: World, alice: Caller, dovecot: Dovecot) -> None:
@@ -196,6 +196,6 @@ def test_what_cannot_be_is_refused_with_the_fields_name(
 
 def test_a_repeated_post_connects_once(world: World, alice: Caller) -> None:
     body = {"credentials": {"preset": "gmail", "login": "a@gmail.com", "secret": SECRET}}
-    one, two = alice.post("/mailboxes", body, key="k1"), alice.post("/mailboxes", body, key="k1")
-    assert one.json()["id"] == two.json()["id"]
+    first, two = alice.post("/mailboxes", body, key="k1"), alice.post("/mailboxes", body, key="k1")
+    assert first.json()["id"] == two.json()["id"]
     assert two.headers["idempotency-replayed"] == "true"

@@ -273,7 +273,7 @@ def test_the_list_pages_without_gap_or_repeat(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "subjects"),
     [
         ({"state": "sent"}, ["plain", "opened", "clicked"]),
         ({"state": "opened"}, ["opened"]),
@@ -293,12 +293,12 @@ def test_the_list_pages_without_gap_or_repeat(world: World) -> None:
         ({"since": "2026-04-01T09:30:01Z"}, ["clicked"]),
     ],
 )
-def test_filters(world: World, query: dict[str, Any], found: list[str]) -> None:
+def test_filters(world: World, query: dict[str, Any], subjects: list[str]) -> None:
     for day, (subject, facts) in enumerate({"plain": {}, "opened": {"opens": 2}, "clicked": {"clicks": 1}}.items()):
         to = "luc@example.org" if subject == "plain" else "anna@example.org"
         world.sent(world.bob, AT + timedelta(days=day), to, subject=subject, **facts)
     items = world.bob.get("/messages", **query).json()["items"]
-    assert [item["subject"] for item in items] == found[::-1]
+    assert [item["subject"] for item in items] == subjects[::-1]
 
 
 @pytest.mark.parametrize(

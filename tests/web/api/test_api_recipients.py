@@ -125,8 +125,8 @@ def test_a_consent_is_an_entry_with_its_proof(world: World, bob: Caller) -> None
 
 def _token_id(world: World, caller: Caller) -> str:
     with world.context.database.engine.connect() as connection:
-        found = text("SELECT public_id FROM api_token WHERE token_digest = :digest")
-        return str(connection.execute(found, {"digest": token_digest(caller.token)}).scalar_one())
+        statement = text("SELECT public_id FROM api_token WHERE token_digest = :digest")
+        return str(connection.execute(statement, {"digest": token_digest(caller.token)}).scalar_one())
 
 
 def test_the_chain(world: World, bob: Caller) -> None:
@@ -168,7 +168,7 @@ def test_what_cannot_be_recorded(bob: Caller, change: dict[str, Any], field: str
 
 
 def test_the_whole_evidence_by_the_api(bob: Caller) -> None:
-    given = {
+    evidence = {
         "purpose": "clicks",
         "state": "granted",
         "channel": "web_form",
@@ -182,14 +182,14 @@ def test_the_whole_evidence_by_the_api(bob: Caller) -> None:
         "double_opt_in": True,
         "confirmed_at": "2026-03-01T10:05:00Z",
     }
-    entry = bob.post(f"{ANNA}/consent", given).json()
+    entry = bob.post(f"{ANNA}/consent", evidence).json()
     assert (entry["grade"], entry["source_url"], entry["valid_until"]) == (
         "A",
         "https://shop.example/order",
         "2028-03-01T10:00:00Z",
     )
     assert len(entry["notice_digest"]) == 64
-    wrong = bob.post(f"{ANNA}/consent", {**given, "source_url": "ftp://x"})
+    wrong = bob.post(f"{ANNA}/consent", {**evidence, "source_url": "ftp://x"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "source_url")
 
 

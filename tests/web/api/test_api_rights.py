@@ -19,8 +19,8 @@ def archive(caller: Caller) -> dict[str, object]:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/zip"
     with ZipFile(BytesIO(answer.content)) as packed:
-        found: dict[str, object] = json.loads(packed.read("data.json"))
-        return found
+        data: dict[str, object] = json.loads(packed.read("data.json"))
+        return data
 
 
 def test_the_archive_holds_ones_own_mail_alone(world: World, alice: Caller, bob: Caller) -> None:

@@ -17,8 +17,8 @@ OFFER = {"name": "Offer", "subject": "For {{company}}", "html": "<p>Dear {{first
 def made(world: World, **more: Any) -> dict[str, Any]:
     answer = world.alice.post("/templates", {**OFFER, **more})
     assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def test_a_template_is_made_changed_listed_and_removed(world: World) -> None:
