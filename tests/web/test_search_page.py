@@ -71,7 +71,7 @@ def test_what_was_typed_on_the_other_keyboard_is_found_and_said(
     context: AppContext, client: httpx.Client, alice: User, typed: str, meant: str
 ) -> None:
     write(context, alice, Written(f"{meant} 12", (To("x@example.com"),)), Written("else", (To("y@example.com"),)))
-    assert found(client, typed) == {"Mail": [f"{meant} 12"]}
+    assert results_of(client, typed) == {"Mail": [f"{meant} 12"]}
     assert f"“{meant}”" in text_at(client.get(f"/search?q={quote(typed)}"), ".search-meant")
     assert not every(client.get(f"/search?q={quote(meant)}"), ".search-meant")
     assert f"{meant} 12" in client.get(f"/search?part=lines&q={quote(typed)}").text
