@@ -229,7 +229,6 @@ def add_token(session: Session, user: User, name: str) -> tuple[ApiToken, str]:
         name, MAX_TOKEN_NAME, N_("The name is missing. Call it after the program that will use it.")
     ):
         raise ActionError("invalid", wrong, "name")
-    assert user.id is not None
     token = new_token()
     row = ApiToken(user_id=user.id, name=name.strip(), token_digest=token_digest(token))
     session.add(row)

@@ -14,7 +14,7 @@ from tracker.models import ManagerGroup, User
 def names(shop: ShopWorld, *people: User) -> str:
     """Who got the customers, in their order."""
     by_id = {person.id: person.name[0] for person in people}
-    return "".join(by_id.get(customer.manager_id, "-") for customer in shop.customers())
+    return "".join(by_id.get(customer.manager_id or 0, "-") for customer in shop.customers())
 
 
 def strangers(shop: ShopWorld, count: int) -> None:

@@ -54,7 +54,7 @@ def story(inbox: Arrivals) -> list[dict[str, Any]]:
     with inbox.context.database.reading() as session:
         mine = select(Letter).where(Letter.mailbox_id == inbox.mailbox.id).order_by(col(Letter.id))
         letters = session.exec(mine).all()
-        names = {letter.id: letter.identity for letter in letters}
+        names: dict[int | None, str] = {letter.id: letter.identity for letter in letters}
         return [_told(session, letter, names) for letter in letters]
 
 

@@ -225,7 +225,6 @@ def _last(session: Session, recipient: Recipient, purpose: Purpose) -> ConsentEn
 def _entry(
     recipient: Recipient, purpose: Purpose, event: ConsentEvent, moment: datetime, head: tuple[int, str]
 ) -> ConsentEntry:
-    assert recipient.id is not None
     proof = event.proof
     return ConsentEntry(
         recipient_id=recipient.id,

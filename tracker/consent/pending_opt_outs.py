@@ -28,7 +28,6 @@ def begin(session: Session, recipient: Recipient, letter: Letter, words: str) ->
 
     One question per person and recipient is open at a time; the same letter in another mailbox asks nothing again.
     """
-    assert recipient.id is not None
     _hold(session, recipient.id)
     states = consent_of(session, [recipient.id])[recipient.id]
     if all(no_after(states[purpose], workspace_pack(session)) is None for purpose in MEASURED):

@@ -54,7 +54,6 @@ def holder_of(session: Session, context: AppContext, token: str) -> LinkHolder:
 
 
 def states_of(session: Session, recipient: Recipient) -> Mapping[Purpose, ConsentState]:
-    assert recipient.id is not None
     return consent_of(session, [recipient.id])[recipient.id]
 
 

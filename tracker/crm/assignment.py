@@ -56,7 +56,7 @@ def next_member(session: Session, group: ManagerGroup) -> GroupMember | None:
     """Whose turn it is: of those who are free and signed in, or of all where nobody is, who was assigned longest ago."""
     query = select(GroupMember, User).join(User, col(User.id) == col(GroupMember.user_id))
     rows = session.exec(query.where(GroupMember.group_id == group.id, col(User.active))).all()
-    present = signed_in(session, {user.id or 0 for _, user in rows})
+    present = signed_in(session, {user.id for _, user in rows})
     free = [member for member, user in rows if user.status == FREE and user.id in present]
     candidates = free or [member for member, _ in rows]
     return min(candidates, key=lambda member: (member.turn, member.user_id), default=None)

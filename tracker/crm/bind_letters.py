@@ -54,13 +54,11 @@ def bind_letters(
     if not wanted:
         return {}
     shop = shop_id_of(session, mailbox)
-    creating = {letter.id or 0 for letter in wanted if mailbox.create_customer and _may_create(letter, looping)}
+    creating = {letter.id for letter in wanted if mailbox.create_customer and _may_create(letter, looping)}
     bindings = _decide(session, wanted, shop, creating)
     made = _make_customers(session, mailbox, shop, wanted, bindings)
     managers = _managers(session, bindings.values())
-    bound = {
-        letter.id or 0: _bound(mailbox, letter, bindings[letter.id or 0], managers, made, looping) for letter in wanted
-    }
+    bound = {letter.id: _bound(mailbox, letter, bindings[letter.id], managers, made, looping) for letter in wanted}
     append_rows(session, LETTER_BINDING, [_row(binding) for binding in bound.values()])
     human = [bound_letter for bound_letter in bound.values() if bound_letter.letter.category == Category.HUMAN]
     _open_enquiries(session, [bound_letter for bound_letter in human if bound_letter.letter.counted])
@@ -100,7 +98,7 @@ def _decide_once(
             may_create=letter.id in creating,
         )
         orders = candidates.orders_for(letter.subject) if "[#" in letter.subject else ()
-        bindings[letter.id or 0] = bind(facts, thread_of(session, letter), orders, customers)
+        bindings[letter.id] = bind(facts, thread_of(session, letter), orders, customers)
     return bindings
 
 
@@ -123,9 +121,7 @@ def _make_customers(
     session: Session, mailbox: Mailbox, shop: int | None, letters: Sequence[Letter], bindings: dict[int, Binding]
 ) -> dict[int, int | None]:
     """Makes the customers that the verdicts want, one for each sender, and binds to them. Gives the managers of the new ones."""
-    wanted = {
-        letter.sender: letter for letter in reversed(letters) if bindings[letter.id or 0].rule == BindingRule.CREATED
-    }
+    wanted = {letter.sender: letter for letter in reversed(letters) if bindings[letter.id].rule == BindingRule.CREATED}
     if not wanted:
         return {}
     assigner = Assigner(
@@ -135,11 +131,11 @@ def _make_customers(
     by_sender: dict[str, int] = {}
     for sender, letter in sorted(wanted.items()):
         customer, is_new = create_for_sender(session, letter.sender_address or sender, sender, shop)
-        by_sender[sender] = customer.id or 0
+        by_sender[sender] = customer.id
         if is_new:
-            made[customer.id or 0] = assigner.assign(customer, letter)
+            made[customer.id] = assigner.assign(customer, letter)
     for letter in letters:
-        number = letter.id or 0
+        number = letter.id
         if bindings[number].rule == BindingRule.CREATED:
             is_first = wanted[letter.sender] is letter and by_sender[letter.sender] in made
             rule = BindingRule.CREATED if is_first else BindingRule.SENDER

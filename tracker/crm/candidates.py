@@ -145,7 +145,7 @@ def _of_binding(session: Session, binding: LetterBinding) -> Thread:
     customer = known.get(customer_id or 0)
     if order is None:
         return Thread(customer)
-    return Thread(customer, OrderCandidate(order.id or 0, order.number, customer, order.shop_id, order.created_at))
+    return Thread(customer, OrderCandidate(order.id, order.number, customer, order.shop_id, order.created_at))
 
 
 def _written_to(session: Session, message: Message, delivery: int | None) -> CustomerCandidate | None:

@@ -104,7 +104,7 @@ class _Part:
 
     def _decide(self) -> None:
         known = find_known(self._session, self._changes)
-        addresses = addresses_of(self._session, [row.id or 0 for row in known if row is not None])
+        addresses = addresses_of(self._session, [row.id for row in known if row is not None])
         for number, (change, customer) in enumerate(zip(self._changes, known, strict=True)):
             try:
                 if customer is None:
@@ -113,7 +113,7 @@ class _Part:
                     self._values(change)
                     self._new.append((number, change))
                 else:
-                    self._compare(number, change, customer, addresses.get(customer.id or 0, []))
+                    self._compare(number, change, customer, addresses.get(customer.id, []))
             except ActionError as error:
                 self._saved[number] = Saved("refused", error=error)
 
@@ -197,9 +197,7 @@ class _Part:
         update_rows(session, CUSTOMER, rows)
         for customer, values in self._changed:
             if values.get("manager_id") is not None:
-                rows_of = (
-                    addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if self._is_subscribed() else []
-                )
+                rows_of = addresses_of(session, [customer.id]).get(customer.id, []) if self._is_subscribed() else []
                 self._emit("customer.assigned", customer.model_dump(), [row.address for row in rows_of])
 
     def _is_subscribed(self) -> bool:
@@ -243,7 +241,7 @@ def find_known(session: Session, changes: Sequence[CustomerChange]) -> list[Cust
     firsts = {
         lookup_form(change.addresses[0]) for change in changes if change.addresses and change.external_id not in by_id
     }
-    numbers = {
+    numbers: dict[str, int] = {
         form: min(customer.id for customer in same) for form, same in customers_by_address(session, firsts).items()
     }
     by_number = {row.id: row for row in _customers(session, col(Customer.id), set(numbers.values()))}
@@ -251,7 +249,7 @@ def find_known(session: Session, changes: Sequence[CustomerChange]) -> list[Cust
     def known(change: CustomerChange) -> Customer | None:
         if change.external_id and change.external_id in by_id:
             return by_id[change.external_id]
-        row = by_number.get(numbers.get(lookup_form(change.addresses[0]))) if change.addresses else None
+        row = by_number.get(numbers.get(lookup_form(change.addresses[0]), 0)) if change.addresses else None
         return row if row is not None and (row.external_id is None or not change.external_id) else None
 
     return [known(change) for change in changes]

@@ -139,7 +139,7 @@ def _apply(
 def facts_of(session: Session, customer: Customer) -> dict[str, Any]:
     """What webhooks tell of a customer."""
     manager = session.get(User, customer.manager_id) if customer.manager_id else None
-    rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])
+    rows = addresses_of(session, [customer.id]).get(customer.id, [])
     return customer_facts(customer.model_dump(), [row.address for row in rows], manager.public_id if manager else None)
 
 
@@ -163,14 +163,14 @@ def set_addresses(session: Session, customer: Customer, addresses: Sequence[str]
     by_form = {lookup_form(address): address for address in reversed(addresses)}
     wanted = {form: by_form[form] for form in dict.fromkeys(map(lookup_form, addresses))}
     refuse_own_addresses(session, wanted)
-    rows = {row.lookup: row for row in addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])}
+    rows = {row.lookup: row for row in addresses_of(session, [customer.id]).get(customer.id, [])}
     same = [(row.lookup, row.address) for row in rows.values()] == list(wanted.items())
     if same:
         return False
     for form in rows.keys() - wanted.keys():
         session.delete(rows[form])
     for position, (form, address) in enumerate(wanted.items()):
-        row = rows.get(form) or CustomerAddress(customer_id=customer.id or 0, lookup=form, address=address)
+        row = rows.get(form) or CustomerAddress(customer_id=customer.id, lookup=form, address=address)
         row.position, row.address = position, address
         session.add(row)
     session.flush()
@@ -204,7 +204,7 @@ def create_for_sender(session: Session, address: str, form: str, shop: int | Non
     session.add(customer)
     session.flush()
     key = f"{form}|{shop or 0}"
-    row = CustomerAddress(customer_id=customer.id or 0, address=address, lookup=form, created_for=key)
+    row = CustomerAddress(customer_id=customer.id, address=address, lookup=form, created_for=key)
     if is_inserted(session, CustomerAddress, row.model_dump(exclude={"id"})):
         emit(session, "customer.created", facts_of(session, customer))
         return customer, True
@@ -228,18 +228,18 @@ def merge_customers(session: Session, remaining: Customer, merged: Customer) -> 
     """
     if remaining.id == merged.id:
         raise ActionError("invalid", LocalizedText("A customer cannot be merged with itself."), "customer")
-    ids = sorted([remaining.id or 0, merged.id or 0])
+    ids = sorted([remaining.id, merged.id])
     # Whoever binds a letter to either waits for us, and we for them: nothing is bound to what goes.
     session.exec(
         select(Customer.id).where(col(Customer.id).in_(ids)).order_by(col(Customer.id)).with_for_update()
     ).all()
     both = addresses_of(session, ids)
-    own = {row.lookup for row in both.get(remaining.id or 0, [])}
-    for position, row in enumerate(both.get(merged.id or 0, []), start=len(own)):
+    own = {row.lookup for row in both.get(remaining.id, [])}
+    for position, row in enumerate(both.get(merged.id, []), start=len(own)):
         if row.lookup in own:
             session.delete(row)
         else:
-            row.customer_id, row.position = remaining.id or 0, position
+            row.customer_id, row.position = remaining.id, position
             session.add(row)
     session.flush()
     for table in (Order, LetterBinding):

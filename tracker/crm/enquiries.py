@@ -87,9 +87,9 @@ def assign_enquiry(
     _changed(session, letter, status, by, "assigned", to_user_id=manager.id)
     if manager.id != by.id:
         subject = f"letter:{letter.id}:{status.version}"
-        add_notice(session, "enquiry_assigned", subject, manager.id or 0, letter.mailbox_id, letter_id=letter.id)
+        add_notice(session, "enquiry_assigned", subject, manager.id, letter.mailbox_id, letter_id=letter.id)
     if holder is not None and holder.id != by.id:
-        announce(session, holder.id or 0, "letter", letter.public_id)
+        announce(session, holder.id, "letter", letter.public_id)
     return True
 
 
@@ -143,7 +143,7 @@ def _changed(
     status.version += 1
     session.add(status)
     by_id = by.id if by else None
-    session.add(EnquiryChange(letter_id=letter.id or 0, user_id=by_id, what=what, to_user_id=to_user_id, until=until))
+    session.add(EnquiryChange(letter_id=letter.id, user_id=by_id, what=what, to_user_id=to_user_id, until=until))
     session.flush()
     for person in {status.user_id, status.manager_id, by_id} - {None}:
         announce(session, person or 0, "letter", letter.public_id)

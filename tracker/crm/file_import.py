@@ -33,7 +33,7 @@ def begin_import(session: Session, user: User, name: str, raw: bytes) -> Custome
     read to its end."""
     columns, rows = read_rows(raw)
     session.exec(delete(CustomerImport).where(col(CustomerImport.finished_at) < now() - KEPT))
-    row = CustomerImport(user_id=user.id or 0, name=name[:200], columns=columns)
+    row = CustomerImport(user_id=user.id, name=name[:200], columns=columns)
     session.add(row)
     session.flush()
     for number, part in enumerate(iter(lambda: list(islice(rows, AT_ONCE)), [])):

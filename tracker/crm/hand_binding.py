@@ -68,12 +68,12 @@ def bind_again(session: Session, letter: Letter, by: User) -> LetterBinding:
 def _write(session: Session, letter: Letter, by: User, binding: Binding, flags: list[str]) -> LetterBinding:
     row = session.get(LetterBinding, letter.id)
     if row is None:
-        row = LetterBinding(letter_id=letter.id or 0, received_at=letter.received_at, rule=binding.rule.value)
+        row = LetterBinding(letter_id=letter.id, received_at=letter.received_at, rule=binding.rule.value)
     row.customer_id, row.order_id, row.rule, row.flags = binding.customer, binding.order, binding.rule.value, flags
     row.number, row.decided_by, row.decided_at = binding.number, by.id, now()
     session.add(row)
     what = "bound" if binding.is_bound else "unbound"
-    session.add(EnquiryChange(letter_id=letter.id or 0, user_id=by.id, what=what))
+    session.add(EnquiryChange(letter_id=letter.id, user_id=by.id, what=what))
     session.flush()
     announce(session, letter.user_id, "letter", letter.public_id)
     return row

@@ -76,16 +76,16 @@ def set_members(session: Session, group: ManagerGroup, members: Iterable[str]) -
     """These people and no others. Raises :class:`ActionError` for somebody unknown or disabled who was not there before."""
     session.exec(select(ManagerGroup.id).where(ManagerGroup.id == group.id).with_for_update()).one()
     rows = {row.user_id: row for row in session.exec(select(GroupMember).where(GroupMember.group_id == group.id))}
-    known = {user.public_id: user for user in members_of(session, [group.id or 0]).get(group.id or 0, [])}
+    known = {user.public_id: user for user in members_of(session, [group.id]).get(group.id, [])}
     wanted = {}
     for public_id in members:
         user = known.get(public_id) or named_manager(session, public_id, "members")
         assert user is not None
-        wanted[user.id or 0] = user
+        wanted[user.id] = user
     for user_id in rows.keys() - wanted.keys():
         session.delete(rows[user_id])
     for user_id in wanted.keys() - rows.keys():
-        session.add(GroupMember(group_id=group.id or 0, user_id=user_id))
+        session.add(GroupMember(group_id=group.id, user_id=user_id))
     session.flush()
 
 

@@ -132,7 +132,7 @@ def add_month(session: Session, marina: User, people: Sequence[tuple[Recipient, 
         messages.append(message)
     _leave_work(session, marina, messages)
     session.flush()
-    recount(session, [message.id or 0 for message in messages])
+    recount(session, [message.id for message in messages])
 
 
 def people_of_the_month(session: Session) -> list[tuple[Recipient, DemoPerson]]:
@@ -140,7 +140,7 @@ def people_of_the_month(session: Session) -> list[tuple[Recipient, DemoPerson]]:
 
 
 def _template(session: Session, marina: User, name: str, subject: str, html: str) -> Template:
-    template = Template(user_id=marina.id or 0, name=name, subject=subject, html=html, shared=name == "Offer")
+    template = Template(user_id=marina.id, name=name, subject=subject, html=html, shared=name == "Offer")
     session.add(template)
     session.flush()
     return template
@@ -167,7 +167,7 @@ def _message(
     html = _TEXT["А" <= first[0] <= "я"].format(name=first, opening=opening, urls=_URLS, links=links)
     message_id = f"<{public_id()}@inkling.example>"
     message = Message(
-        user_id=marina.id or 0, account_id=account.id, message_id=message_id, thread=message_id,
+        user_id=marina.id, account_id=account.id, message_id=message_id, thread=message_id,
         from_address=account.address, from_name=account.name, subject=subject,
         snippet=opening,
         state=MessageState.SENT, track_opens=True, track_links=True, created_at=at, send_at=at, sent_at=at, listed_at=at,
@@ -177,9 +177,9 @@ def _message(
     )  # fmt: skip
     session.add(message)
     session.flush()
-    session.add(MessageBody(message_id=message.id or 0, html=html))
+    session.add(MessageBody(message_id=message.id, html=html))
     for place, (url, text) in enumerate(zip(_URLS, links, strict=True)):
-        session.add(TrackedLink(message_id=message.id or 0, position=place, url=url, text=text, tracked=True))
+        session.add(TrackedLink(message_id=message.id, position=place, url=url, text=text, tracked=True))
     for place, (recipient, person) in enumerate(to):
         _copy(session, message, place, recipient, person)
     return message
@@ -189,7 +189,7 @@ def _copy(session: Session, message: Message, place: int, recipient: Recipient, 
     is_tracked, at = person.state == ConsentState.GRANTED, message.sent_at or now()
     rule = "granted" if is_tracked else str(person.state or "unknown")
     copy = Delivery(
-        message_id=message.id or 0, recipient_id=recipient.id or 0, account_id=message.account_id, position=place, role="to",
+        message_id=message.id, recipient_id=recipient.id, account_id=message.account_id, position=place, role="to",
         address=person.email, name=person.name, opens_on=is_tracked, opens_rule=rule, clicks_on=is_tracked, clicks_rule=rule,
         status=DeliveryStatus.ACCEPTED, tries=1, accepted_at=at,
     )  # fmt: skip
@@ -200,7 +200,7 @@ def _copy(session: Session, message: Message, place: int, recipient: Recipient, 
         if moment < now() and (is_tracked or kind == "reply"):
             session.add(
                 Event(
-                    message_id=message.id or 0, delivery_id=copy.id, kind=kind, at=moment, klass=klass, confidence=0.9,
+                    message_id=message.id, delivery_id=copy.id, kind=kind, at=moment, klass=klass, confidence=0.9,
                     vendor=vendor or None, client=person.client if klass == "human" and kind != "reply" else "",
                     link=number % 2 if kind == "click" else None, reasons=[], alerted=True,
                     counted=klass in ("human", "mail_proxy"),
@@ -227,11 +227,11 @@ def _leave_work(session: Session, marina: User, messages: Sequence[Message]) -> 
         ("Ideas for spring", "", "whom to write to: everybody who asked for outdoor furniture last year."),
     ):
         draft = Message(
-            user_id=marina.id or 0, account_id=messages[0].account_id, message_id=f"<{public_id()}@inkling.example>",
+            user_id=marina.id, account_id=messages[0].account_id, message_id=f"<{public_id()}@inkling.example>",
             subject=subject, names=to.partition(" <")[0], snippet=text,
         )  # fmt: skip
         session.add(draft)
         session.flush()
         recipients = json.dumps({"to": to, "cc": "", "bcc": ""})
         html = f"<p>{text}</p>"
-        session.add(MessageBody(message_id=draft.id or 0, html=html, recipients=recipients))
+        session.add(MessageBody(message_id=draft.id, html=html, recipients=recipients))

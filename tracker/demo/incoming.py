@@ -44,7 +44,7 @@ def connect(session: Session, context: AppContext, world: World, user: User, sec
     server = NewCredentials(
         name="Sandbox", host=world.host, port=world.imap_port, security="none", login=user.email, secret=secret
     )
-    return connect_mailbox(session, user.id or 0, make_credential(session, context, user.id or 0, server))
+    return connect_mailbox(session, user.id, make_credential(session, context, user.id, server))
 
 
 def deliver_enquiries(world: World, to: str) -> None:
@@ -166,14 +166,14 @@ _MINUTES = (4, 9, 12, 18, 25, 31, 40, 55, 70, 95, 130, 170, 260, 390, 1180, 1500
 def add_enquiries(session: Session, context: AppContext, mailbox: Mailbox, team: list[User]) -> None:
     """Letters of customers and of strangers; the two newest, and one of nine, wait for an answer still."""
     chance = Random(11)  # noqa: S311  (the same month every time)
-    folder = MailboxFolder(mailbox_id=mailbox.id or 0, raw_name=_FOLDER, name=_FOLDER, cut_off=now())
+    folder = MailboxFolder(mailbox_id=mailbox.id, raw_name=_FOLDER, name=_FOLDER, cut_off=now())
     session.add(folder)
     session.flush()
     for number, at in enumerate(_times(chance)):
         name, address, order = _SENDERS[number * 7 % len(_SENDERS)]
         subject, text = _question(name, order, number)
         raw = make_letter((f"{name} <{address}>", "mail.example"), mailbox.address, subject, f"{text}\n\n{name}", at)
-        place = LetterLocation(folder.id or 0, 1, number + 1)
+        place = LetterLocation(folder.id, 1, number + 1)
         fetched = FetchedLetter(place, raw, None, len(raw), internal_date=at, fetched_at=at, silent=True)
         taken = accept(session, context, mailbox, fetched)
         if number % 9 != 4 and number < MONTH - 2:

@@ -116,7 +116,7 @@ def seed(context: AppContext, world: World) -> str:
         add_enquiries(session, context, inbox, team)
         set_preference(session, "controller", {"name": "Inkling Furniture", "address": "", "contact": ""})
         token = new_token()
-        session.add(ApiToken(user_id=marina.id or 0, name="Demo", token_digest=token_digest(token)))
+        session.add(ApiToken(user_id=marina.id, name="Demo", token_digest=token_digest(token)))
     return token
 
 
@@ -136,7 +136,7 @@ def _record(session: Session, recipient: Recipient, state: ConsentState) -> None
 
 def _account(context: AppContext, world: World, user: User) -> Account:
     account = Account(
-        user_id=user.id or 0,
+        user_id=user.id,
         name=user.name,
         address=user.email,
         smtp_host=world.host,

@@ -56,8 +56,8 @@ def open_website(session: Session, context: AppContext, world: World, user: User
     """A site with its block and a draft rule, over a mailbox of its own; a blog of a friend's as a source."""
     world.add_mailbox(ADDRESS, secret, "Inkling Furniture")
     place: dict[str, Any] = {"host": world.host, "port": world.imap_port, "security": "none", "login": ADDRESS}
-    credential = make_credential(session, context, user.id or 0, NewCredentials(name="Website", secret=secret, **place))
-    mailbox = connect_mailbox(session, user.id or 0, credential)
+    credential = make_credential(session, context, user.id, NewCredentials(name="Website", secret=secret, **place))
+    mailbox = connect_mailbox(session, user.id, credential)
     site = save_site(session, context, user, None, NewSite(name="Inkling Furniture", hosts=["localhost"]))
     selector: Any = {"attribute": "email", "value": ADDRESS}
     block = NewBlock(name="Contact address", sites=[site.public_id], selectors=[selector])

@@ -120,7 +120,7 @@ def _of_people(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
 
 
 def _users(session: Session, ids: Collection[int]) -> dict[int, User]:
-    return {user.id or 0: user for user in session.exec(select(User).where(in_list(session, col(User.id), ids)))}
+    return {user.id: user for user in session.exec(select(User).where(in_list(session, col(User.id), ids)))}
 
 
 def announce_messages(session: Session, messages: Sequence[Counted]) -> None:

@@ -116,7 +116,6 @@ def _done(session: Session) -> None:
 
 def overrule(session: Session, context: AppContext, event: Event, user: User, human: bool) -> None:
     """Stores the user's word as the newest verdict of the event; rules do not touch it again. Counters and bell follow."""
-    assert event.id is not None
     klass: VerdictClass = "human" if human else "unknown"
     verdict = Judgement(klass, 1.0, (Reason("user_said_person" if human else "user_said_machine"),))
     lock_messages(session, {event.message_id})

@@ -70,7 +70,7 @@ def _around(session: Session, hits: Sequence[Hit]) -> _Batch:
     }
     visitors = {hit.delivery for hit in hits}
     visits = list(session.exec(select(Visit).where(in_list(session, col(Visit.visitor), visitors))))
-    ids = [visit.id or 0 for visit in visits]
+    ids = [visit.id for visit in visits]
     leases = session.exec(select(SiteLease).where(in_list(session, col(SiteLease.visit_id), ids)))
     return _Batch(
         sites=sites,
@@ -81,7 +81,6 @@ def _around(session: Session, hits: Sequence[Hit]) -> _Batch:
 
 
 def _visited(session: Session, batch: _Batch, edge: str, hit: Hit, site: Site, body: Mapping[str, Any]) -> None:
-    assert site.id is not None
     key = (site.id, hit.delivery, _text(body, "session", 64))
     visit = batch.visits.get(key)
     if visit is None:
@@ -99,7 +98,7 @@ def _visited(session: Session, batch: _Batch, edge: str, hit: Hit, site: Site, b
         visit.covered = not exhausted and (visit.covered or visit.rule_id != rule.id)
         visit.rule_id = rule.id
     session.add(visit)
-    session.add(PageView(visit_id=visit.id or 0, edge=edge, hit=hit.id or 0, at=hit.received_at, page=visit.page))
+    session.add(PageView(visit_id=visit.id, edge=edge, hit=hit.id or 0, at=hit.received_at, page=visit.page))
     for shown in body.get("shown") or ():
         if isinstance(shown, Mapping) and shown.get("pool"):
             _leased(session, batch, visit, rule, hit, shown)
@@ -112,7 +111,7 @@ def _begun(site: Site, hit: Hit, body: Mapping[str, Any], key: Key) -> Visit:
     agent = hit.headers.get("user-agent", "")
     return Visit(
         user_id=site.user_id,
-        site_id=site.id or 0,
+        site_id=site.id,
         visitor=key[1][:64],
         session=key[2],
         number=_number(body, "number", 1),
@@ -138,7 +137,7 @@ def _leased(
     session: Session, batch: _Batch, visit: Visit, rule: SiteRule | None, hit: Hit, shown: Mapping[str, Any]
 ) -> None:
     address = lookup_or_none(str(shown.get("address", "")))
-    if address is None or visit.id is None:
+    if address is None:
         return
     until = _moment(shown.get("until"), hit.received_at)
     lease = batch.leases.get((address, visit.id))
@@ -162,7 +161,7 @@ def _leased(
 
 def _told(session: Session, batch: _Batch, hit: Hit, site: Site, body: Mapping[str, Any]) -> None:
     """A click, a copy, a sign of life; or consent that was taken back, and then nothing of the visitor stays."""
-    kind, site_id = body.get("kind"), site.id or 0
+    kind, site_id = body.get("kind"), site.id
     if kind == "withdrawal":
         session.exec(delete(Visit).where(col(Visit.site_id) == site_id, col(Visit.visitor) == hit.delivery))
         for key in [key for key in batch.visits if key[:2] == (site_id, hit.delivery)]:
@@ -174,7 +173,7 @@ def _told(session: Session, batch: _Batch, hit: Hit, site: Site, body: Mapping[s
     visit.approved, visit.seen_at = True, max(visit.seen_at, hit.received_at)
     session.add(visit)
     address = lookup_or_none(str(body.get("address", "")))
-    lease = batch.leases.get((address or "", visit.id or 0))
+    lease = batch.leases.get((address or "", visit.id))
     if lease is not None:
         lease.seen_at = max(lease.seen_at, hit.received_at)
         if kind in ("click", "copy"):

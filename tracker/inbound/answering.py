@@ -129,7 +129,7 @@ def _delivery_in(context: AppContext, url: str) -> str | None:
 
 def copies_of(session: Session, message: Message) -> list[SentDelivery]:
     rows = session.exec(select(Delivery).where(Delivery.message_id == message.id).order_by(col(Delivery.position)))
-    return [SentDelivery(row.id or 0, lookup_or_none(row.address) or "") for row in rows]
+    return [SentDelivery(row.id, lookup_or_none(row.address) or "") for row in rows]
 
 
 def _by_subject(session: Session, letter: Letter) -> Message | None:
@@ -159,14 +159,14 @@ def note_answer(session: Session, letter: Letter, answer: AnsweredMessage, *, ri
     session.add(letter)
     if not answer.marks or letter.category == Category.MDN or _came_before(session, letter):
         return
-    lock_messages(session, [message.id or 0])
+    lock_messages(session, [message.id])
     counts = letter.category == Category.HUMAN and answer.whose.by_a_recipient
     session.add(_event(letter, answer, counts))
     if counts:
         session.refresh(message)
         message.follow_up_at = message.follow_up_due_at = None
         session.add(message)
-    recount(session, [message.id or 0])
+    recount(session, [message.id])
     if counts:
         facts = {
             "id": message.public_id,
@@ -192,7 +192,7 @@ def _event(letter: Letter, answer: AnsweredMessage, counts: bool) -> Event:
     who = letter.sender_name or letter.sender_address
     other = [] if counts or not person else [{"code": "answered_by_other", "values": {"name": who}}]
     return Event(
-        message_id=answer.message.id or 0,
+        message_id=answer.message.id,
         delivery_id=answer.whose.copy,
         kind=_EVENT_KINDS.get(letter.category, "auto_reply"),
         at=letter.received_at,

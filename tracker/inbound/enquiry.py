@@ -50,7 +50,7 @@ def decide_enquiries(session: Session, mailbox: Mailbox, letters: Sequence[Lette
         key = keys.get((letter.sender, letter.recipient))
         decision = decide(letter.received_at, key.near if key else (), mailbox.repeat_period_days)
         if key and decision.counts:
-            key.near.append(Enquiry(letter.id or 0, letter.received_at))
+            key.near.append(Enquiry(letter.id, letter.received_at))
         decisions.append(decision)
     standings = [_standing(keys, letter, decision) for letter, decision in zip(letters, decisions, strict=True)]
     update_rows(session, LETTER, standings)

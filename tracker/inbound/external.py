@@ -56,7 +56,7 @@ def accept_external(session: Session, context: AppContext, user: User, new: Exte
     mailbox, folder = _place(session, user)
     raw = _raw(new)
     fetched = FetchedLetter(
-        place=LetterLocation(folder.id or 0, 1, _number()),
+        place=LetterLocation(folder.id, 1, _number()),
         content=raw,
         path=None,
         size=len(raw),
@@ -101,7 +101,7 @@ def _attribute(
     session: Session, letter: Letter, visit: Visit | None, source: dict[str, str] | None, site: Site | None
 ) -> None:
     row = session.get(LetterSource, letter.id) or LetterSource(
-        letter_id=letter.id or 0,
+        letter_id=letter.id,
         user_id=letter.user_id,
         received_at=letter.received_at,
         sender=letter.sender,
@@ -121,7 +121,7 @@ def _place(session: Session, user: User) -> tuple[Mailbox, MailboxFolder]:
     mailbox = session.exec(select(Mailbox).where(Mailbox.user_id == user.id, Mailbox.canonical == name)).first()
     if mailbox is None:
         mailbox = Mailbox(
-            user_id=user.id or 0,
+            user_id=user.id,
             canonical=name,
             name="External",
             active=False,
@@ -131,7 +131,7 @@ def _place(session: Session, user: User) -> tuple[Mailbox, MailboxFolder]:
         )
         session.add(mailbox)
         session.flush()
-        session.add(MailboxFolder(mailbox_id=mailbox.id or 0, raw_name=_FOLDER, name=_FOLDER, cut_off=now()))
+        session.add(MailboxFolder(mailbox_id=mailbox.id, raw_name=_FOLDER, name=_FOLDER, cut_off=now()))
         session.flush()
     folder = session.exec(select(MailboxFolder).where(MailboxFolder.mailbox_id == mailbox.id)).one()
     return mailbox, folder

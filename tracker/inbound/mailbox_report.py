@@ -27,7 +27,7 @@ def mailboxes_report(session: Session, user: User, period: Period, group: str = 
     query = select(Mailbox).where(Mailbox.user_id == user.id, col(Mailbox.removed_at).is_(None))
     boxes = session.exec(query.order_by(col(Mailbox.id))).all()
     counts, retries = _counts(session, user, period), _retries(session, user)
-    rows = [_row(box, counts[box.id or 0], retries.get(box.id or 0, 0)) for box in boxes]
+    rows = [_row(box, counts[box.id], retries.get(box.id, 0)) for box in boxes]
     totals: dict[str, Value] = dict.fromkeys(COLUMNS)
     for name in ("retries", *NUMBERS):
         totals[name] = sum(number for row in rows if isinstance(number := row[name], int))

@@ -87,7 +87,6 @@ def sign_in_mailbox(
     Raises :class:`OAuthError` when the provider does not say whose mailbox it is, and :class:`ActionError` as
     :func:`connect_mailbox` does.
     """
-    assert user.id is not None
     credential = credential_of(session, mailbox) if mailbox is not None else None
     address = granted.address or (credential.login if credential is not None else None)
     if address is None:

@@ -51,7 +51,7 @@ def row_of(arrived: ReceivedLetter) -> dict[str, Any]:
     person = _writer(arrived)
     return {
         "user_id": mailbox.user_id,
-        "mailbox_id": mailbox.id or 0,
+        "mailbox_id": mailbox.id,
         "identity": arrived.identity,
         "message_id": parsed.message_id[:_LONGEST_ID],
         "content_hash": arrived.content_hash,

@@ -22,7 +22,7 @@ _TOLD = {"failed": "bounce", "complaint": "complaint"}
 def note_report(session: Session, context: AppContext, letter: Letter, report: DeliveryReport, *, rings: bool) -> None:
     """Ties the report to the message it is about, and to every recipient it names."""
     message = _original(session, context, letter, report)
-    if message is None or message.id is None:
+    if message is None:
         return
     letter.in_reply_to_message_id, letter.reply_rule = message.id, "report"
     letter.thread = message.thread or message.message_id

@@ -87,7 +87,7 @@ def store_unread(
     """A letter that could not be understood: its bytes, and nothing that was read out of them."""
     row = {
         "user_id": mailbox.user_id,
-        "mailbox_id": mailbox.id or 0,
+        "mailbox_id": mailbox.id,
         "identity": f"gmail:{fetched.gmail_id}" if fetched.gmail_id is not None else digest,
         "content_hash": digest,
         "header_hash": fetched.header_hash,

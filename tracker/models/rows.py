@@ -25,7 +25,8 @@ class Row(SQLModel):
 
 
 class NumberedRow(Row):
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
+    """Not there before the row is flushed."""
 
 
 Numbered = TypeVar("Numbered", bound=NumberedRow)
@@ -39,7 +40,7 @@ def rows_by_id(session: Session, model: type[Numbered], ids: Iterable[int | None
     """The rows with these numbers, in one query; without any, none is asked."""
     wanted = {id_ for id_ in ids if id_ is not None}
     rows = session.exec(select(model).where(col(model.id).in_(wanted))) if wanted else ()
-    return {row.id: row for row in rows if row.id is not None}
+    return {row.id: row for row in rows}
 
 
 def public_ids(session: Session, model: type[PublicRow], ids: Iterable[int | None]) -> dict[int | None, str]:

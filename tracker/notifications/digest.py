@@ -86,7 +86,7 @@ def _claim(context: AppContext, user_id: int | None) -> _Claim | None:
         moment = now()
         user = session.exec(_due(moment, user_id).with_for_update(skip_locked=True, key_share=True)).first()
         lease = None if user is None else context.leases.claim(session, "digest", user.id)
-        if user is None or user.id is None or lease is None:
+        if user is None or lease is None:
             return None
         return _Claim(lease, user.id, max(user.digest_since or moment - DAY, moment - 7 * DAY), moment)
 

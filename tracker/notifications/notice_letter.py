@@ -86,7 +86,7 @@ def write_notice(
     context: AppContext, person: User, account: Account, notice: Notice, mailbox: Mailbox, letter: Letter | None
 ) -> bytes:
     """The notice in wire form, in the language being spoken. The same notice always has the same Message-ID."""
-    message_id = new_id(context.keyring, "n", f"{notice.id or 0:08d}", domain_of(account.address))
+    message_id = new_id(context.keyring, "n", f"{notice.id:08d}", domain_of(account.address))
     title, site = localize(notice_label(notice, mailbox, letter)), context.settings.base_url
     facts = {
         "title": title,

@@ -67,8 +67,8 @@ def subscribe(
         raise ActionError("invalid", LocalizedText("These are not the keys of a browser."), "p256dh") from None
     unsubscribe(session, new.endpoint)
     row = PushSubscription(
-        user_id=user.id or 0,
-        session_id=sign_in.id or 0,
+        user_id=user.id,
+        session_id=sign_in.id,
         endpoint_digest=token_digest(new.endpoint),
         sealed=context.keyring.encrypt(browser.to_json(), record_of(new.endpoint)),
     )

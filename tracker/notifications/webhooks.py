@@ -53,7 +53,7 @@ def emit(session: Session, kind: Kind, data: Mapping[str, Any], user_id: int | N
     wanted = [endpoint for endpoint in _endpoints(session) if kind in endpoint[2] and user_id in (None, endpoint[1])]
     if wanted:
         event = _write(session, kind, data)
-        session.add_all(WebhookDelivery(endpoint_id=endpoint, event_id=event.id or 0) for endpoint, _, _ in wanted)
+        session.add_all(WebhookDelivery(endpoint_id=endpoint, event_id=event.id) for endpoint, _, _ in wanted)
 
 
 def is_heard(session: Session, kind: Kind) -> bool:
@@ -108,7 +108,7 @@ def create_endpoint(session: Session, context: AppContext, user: User, new: NewE
     if len(session.exec(select(WebhookEndpoint.id).where(WebhookEndpoint.user_id == user.id)).all()) >= MOST_ENDPOINTS:
         text = LocalizedText("You have %(most)s webhooks, and that is the limit.", most=MOST_ENDPOINTS)
         raise ActionError("conflict", text, detail_code="limit")
-    endpoint = WebhookEndpoint(user_id=user.id or 0, url=new.url, kinds=list(dict.fromkeys(new.kinds)), secret=b"")
+    endpoint = WebhookEndpoint(user_id=user.id, url=new.url, kinds=list(dict.fromkeys(new.kinds)), secret=b"")
     session.add(endpoint)
     session.flush()
     return endpoint, _new_secret(session, context, endpoint)
@@ -176,7 +176,7 @@ def check_url(context: AppContext, url: str) -> None:
 def send_test(session: Session, endpoint: WebhookEndpoint) -> WebhookEvent:
     """An event that tells of nothing, for this endpoint alone."""
     event = _write(session, TEST_KIND, {"endpoint": endpoint.public_id})
-    session.add(WebhookDelivery(endpoint_id=endpoint.id or 0, event_id=event.id or 0))
+    session.add(WebhookDelivery(endpoint_id=endpoint.id, event_id=event.id))
     return event
 
 

@@ -30,7 +30,6 @@ _Wrong = dict[str, str]
 
 def create_account(context: AppContext, session: Session, user: User, new: NewAccount) -> Account:
     """A new account of this person, to be checked. Raises :class:`ActionError` that names what does not fit."""
-    assert user.id is not None
     account = Account(user_id=user.id, name=user.name, address=new.address, smtp_host="", smtp_port=0, smtp_security="")
     if "imap" not in new.model_fields_set and PRESETS[new.preset].imap_host:
         new = new.model_copy(update={"imap": ServerChange()})
@@ -103,7 +102,6 @@ def sign_in_account(
 
     Raises :class:`OAuthError`, also when the provider does not say whose mailbox it is.
     """
-    assert user.id is not None
     address = granted.address or (account.smtp_login or account.address if account else None)
     if address is None:
         text = LocalizedText("%(provider)s did not say whose mailbox it is.", provider=provider.name)

@@ -58,4 +58,4 @@ def _keep_submitted_files(session: Session, message: Message, body: MessageBody)
     attachment = session.exec(select(Attachment.id).where(Attachment.message_id == message.id)).first()
     if attachment is None and message.has_attachments and body.raw:
         outgoing_files = tuple(OutgoingFile(*file) for file in files(body.raw))
-        keep_attachments(session, message.id or 0, Draft(attachments=outgoing_files), was_draft=False)
+        keep_attachments(session, message.id, Draft(attachments=outgoing_files), was_draft=False)

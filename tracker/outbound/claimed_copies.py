@@ -96,7 +96,7 @@ class ClaimedCopies:
         with self._context.database.session_scope() as session:
             self._give_back(session)
             self.waiting = self._claimed(session, min(most, self._together))[::-1]
-        self.leases = {copy.delivery.id or 0: copy.lease for copy in self.waiting}
+        self.leases = {copy.delivery.id: copy.lease for copy in self.waiting}
         self._fresh_until, self._is_new = time.monotonic() + FRESH_SECONDS, True
         return bool(self.waiting)
 
@@ -116,7 +116,7 @@ class ClaimedCopies:
 
     def noted(self, copy: ClaimedCopy) -> None:
         """What becomes of it is being written down, and its lease given back with it."""
-        del self.leases[copy.delivery.id or 0]
+        del self.leases[copy.delivery.id]
 
     def _claimed(self, session: Session, most: int) -> list[ClaimedCopy]:
         moment, account = now(), self._account

@@ -57,7 +57,6 @@ def _ask_one(
 ) -> RequestOutcome:
     recipient = find_or_make(session, mailbox.address, mailbox.name)
     session.flush()
-    assert recipient.id is not None
     states = consent_of(session, [recipient.id])[recipient.id]
     wanted = [purpose for purpose in MEASURED if states[purpose] not in (ConsentState.GRANTED, ConsentState.BLOCKED)]
     if recipient.never_track or not wanted:

@@ -128,11 +128,11 @@ def _write_group(session: Session, group: Sequence[HandedOver]) -> None:
     accepted: list[Any] = _accepted(session, usual)
     rows = _others(session, {id_: each for id_, each in by_delivery.items() if not each.is_usual})
     note_sizes(session, [(row.message_id, by_delivery[row.id].copy) for row in [*accepted, *rows]])
-    taken = [row for row in rows if by_delivery[row.id or 0].outcome.is_accepted]
+    taken = [row for row in rows if by_delivery[row.id].outcome.is_accepted]
     note_answers(session, [*(row for row in accepted if row.is_awaited), *taken])
     _settle(session, {row.message_id for row in [*accepted, *rows]})
     for row in rows:
-        if (problem := by_delivery[row.id or 0].problem) is not None:
+        if (problem := by_delivery[row.id].problem) is not None:
             _account_broken(session, session.get_one(Account, row.account_id), problem)
 
 
@@ -150,10 +150,10 @@ def _others(session: Session, by_delivery: Mapping[int, HandedOver]) -> Sequence
     if not by_delivery:
         return ()
     rows = session.exec(_DELIVERIES, params={"deliveries": list(by_delivery)}).all()
-    composed = [(row, by_delivery[row.id or 0].copy) for row in rows]
+    composed = [(row, by_delivery[row.id].copy) for row in rows]
     note_left_out(session, [(row, copy) for row, copy in composed if copy is not None])
     for row in rows:
-        _apply(session, row, by_delivery[row.id or 0].outcome)
+        _apply(session, row, by_delivery[row.id].outcome)
     return rows
 
 

@@ -99,7 +99,7 @@ def plan_policies(
     everybody = [question.draft.addressees() for question in questions]
     addresses = [mailbox.address for each in everybody for _, mailbox in each]
     known, domains = find_all(session, addresses), known_domains(session, addresses)
-    standings = consent_status_of(session, {r.id for r in known.values() if r.id is not None})
+    standings = consent_status_of(session, {r.id for r in known.values()})
     own = _own_addresses(session, [question.user for question in questions if question.own is None])
     rules = workspace(session, context)
     is_healthy, recipient_limit = not host_problem(session), preference(session, "recipient_limit")
@@ -148,7 +148,7 @@ class _Table:
     untouched: str | None
 
     def decide(self, purpose: Purpose, form: str, recipient: Recipient | None) -> Decision:
-        standing = self.standings[recipient.id or 0][purpose] if recipient else ConsentStatus()
+        standing = self.standings[recipient.id][purpose] if recipient else ConsentStatus()
         of_copy = {**self.message, "is_sender": form in self.own, "wanted": self.wanted[purpose]}
         decision = decide(self.rules.facts(purpose, _person(form, recipient), standing, self.sender, **of_copy))
         return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision

@@ -106,8 +106,8 @@ def _write_pushes(session: Session, context: AppContext, subscription_id: int) -
     if user.active and sign_in is not None and sign_in.expires_at > now():
         unread = col(Notification.id).in_(rows), col(Notification.read_at).is_(None)
         lines = session.exec(select(Notification).where(*unread).order_by(col(Notification.at).desc())).all()
-        own = {line.public_id: rows[line.id or 0] for line in lines}
-        held = [rows[line.id or 0] for line in lines if line.held_until is not None]
+        own = {line.public_id: rows[line.id] for line in lines}
+        held = [rows[line.id] for line in lines if line.held_until is not None]
         with use_locale(user.locale, user.timezone):
             said = announcements(session, bell_lines(session, lines))
         pushes = [_Push(each, [own[each.id]] if each.id in own else held) for each in reversed(said)]

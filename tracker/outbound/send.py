@@ -70,7 +70,7 @@ def enqueue_composed(
     check_wishes(context, draft)
     draft = replace(draft, html=strip_own_tracking(context, draft.html), text=text_without_ours(context, draft.text))
     account = _account(session, user, draft)
-    row = message or Message(user_id=user.id or 0, message_id="")
+    row = message or Message(user_id=user.id, message_id="")
     message_id = new_id(context.keyring, "m", row.public_id, domain_of(account.address))
     raw = _build(account, draft, message_id)
     links = links_of(session, context, draft, raw)
@@ -184,7 +184,7 @@ def _add_messages(
                 setattr(each.row, name, value)
             session.add(each.row)
     session.flush()
-    ids = {each.row.public_id: each.row.id or 0 for each in outgoing if each.row}
+    ids = {each.row.public_id: each.row.id for each in outgoing if each.row}
     made = [
         {**_NEW_COLUMNS, "public_id": name, "created_at": now(), **values}
         for name, values in zip(names, columns, strict=True)
@@ -261,7 +261,7 @@ def _columns_of(outgoing: Outgoing, planned: Sequence[PlannedRecipient]) -> dict
     is_scheduled = draft.send_at is not None and draft.send_at > moment
     row = outgoing.row
     return {
-        "user_id": row.user_id if row is not None else user.id or 0,
+        "user_id": row.user_id if row is not None else user.id,
         "message_id": outgoing.message_id,
         "account_id": account.id,
         "from_address": account.address,

@@ -52,7 +52,6 @@ def send_quota(session: Session, account: Account, moment: datetime) -> SendQuot
     minute, day = limits_of(account)
     if not minute and not day:
         return SendQuota()
-    assert account.id is not None
     minute_text = LocalizedText("At most %(count)s messages a minute leave from this address.", count=minute)
     day_text = LocalizedText("At most %(count)s messages a day leave from this address.", count=day)
     under_way = _under_way(session, account.id)

@@ -131,7 +131,6 @@ def _file_in_turn(
     first: ClaimedSentCopy,
     shutdown: Shutdown,
 ) -> int:
-    assert account.id is not None
     claimed: ClaimedSentCopy | None = first
     turn = Turn(shutdown)
     while claimed is not None:

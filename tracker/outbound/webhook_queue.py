@@ -107,7 +107,7 @@ def _deliver_next(context: AppContext, endpoint_id: int) -> bool:
         event = session.get_one(WebhookEvent, delivery.event_id)
     answer = post_event(context, endpoint, event)
     with context.database.session_scope() as session:
-        _note(session, delivery.id or 0, endpoint_id, answer)
+        _note(session, delivery.id, endpoint_id, answer)
     return True
 
 

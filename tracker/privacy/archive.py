@@ -67,7 +67,6 @@ def held_about(
     session: Session, context: AppContext, recipient: Recipient, of_user: int | None = None
 ) -> dict[str, Any]:
     """The whole archive of one person as JSON can hold it; with ``of_user`` only of the mail that this user wrote and got."""
-    assert recipient.id is not None
     copies = session.exec(_copies(recipient, of_user)).all()
     return {
         "subject": _subject(recipient),
@@ -78,7 +77,7 @@ def held_about(
         "asked_in_replies": _pauses(session, recipient, of_user),
         "ledger_is_whole": broken_at(session, recipient) is None,
         "copies": [copy_facts(session, delivery, message) for delivery, message in copies],
-        "alerts": _alerts(session, [delivery.id or 0 for delivery, _ in copies]),
+        "alerts": _alerts(session, [delivery.id for delivery, _ in copies]),
         "letters": _letters(session, recipient, of_user),
         "customers": _customers(session, recipient),
         "viewed_by": [

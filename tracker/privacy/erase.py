@@ -59,7 +59,7 @@ class Subject:
 
     @property
     def copy_ids(self) -> list[int]:
-        return [copy.id for copy in self.copies if copy.id is not None]
+        return [copy.id for copy in self.copies]
 
     @property
     def message_ids(self) -> set[int]:
@@ -120,7 +120,6 @@ def _subject(session: Session, address: str) -> Subject:
 
 def _close_ledger(session: Session, subject: Subject, actor: str) -> None:
     """The last entries say that nobody asks or measures again; the words of all of them go, and the chain still fits."""
-    assert subject.recipient.id is not None
     states = consent_of(session, [subject.recipient.id])[subject.recipient.id]
     for purpose in Purpose:
         if states[purpose] != ConsentState.BLOCKED:

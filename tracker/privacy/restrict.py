@@ -31,7 +31,6 @@ def unrestrict(session: Session, recipient: Recipient) -> None:
 
 def mark_not_recipient(session: Session, event: Event, note: str, by: int | None) -> None:
     """It was not this person: the event counts no longer, and the note says why. ``by`` is None for the person themselves."""
-    assert event.id is not None
     lock_messages(session, {event.message_id})
     reasons = [{"code": "struck", "values": {"note": " ".join(note.split())[:LONGEST_NOTE]}}]
     versions = session.exec(select(Verdict.version).where(Verdict.event_id == event.id)).all()

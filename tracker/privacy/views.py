@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 def note_view(context: AppContext, user: User, what: str, recipients: Iterable[int]) -> None:
     """``user`` was shown tracking data of these recipients (``what``: message, recipient, export). Written once a day."""
-    assert user.id is not None
     day, wanted = now().date(), set(recipients)
     if not wanted:
         return

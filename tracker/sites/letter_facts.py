@@ -32,7 +32,7 @@ class LetterFacts:
 
     def __init__(self, session: Session, user_id: int, letters: Sequence[tuple[Letter, Sequence[str]]]) -> None:
         self._session, self._user_id = session, user_id
-        self._ids = [letter.id or 0 for letter, _ in letters]
+        self._ids = [letter.id for letter, _ in letters]
         addresses = sorted({address for _, listed in letters for address in listed})
         senders = sorted({letter.sender for letter, _ in letters if letter.sender})
         times = [letter.received_at for letter, _ in letters]

@@ -130,10 +130,12 @@ class _Names:
         self.mailboxes = {
             box.id: box.address for box in session.exec(select(Mailbox).where(Mailbox.user_id == user.id))
         }
-        self.sites = {site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))}
+        self.sites: dict[int | None, str] = {
+            site.id: site.name for site in session.exec(select(Site).where(Site.user_id == user.id))
+        }
         self.people = {person.id: person.name for person in session.exec(select(User))}
         self.files: dict[int, list[str]] = {}
-        with_files = [letter.id or 0 for letter in letters if letter.has_attachments]
+        with_files = [letter.id for letter in letters if letter.has_attachments]
         files = select(LetterAttachment.letter_id, LetterAttachment.filename)
         for id, filename in session.exec(
             files.where(in_list(session, col(LetterAttachment.letter_id), with_files)).order_by(
@@ -141,14 +143,14 @@ class _Names:
             )
         ):
             self.files.setdefault(id, []).append(filename)
-        self.blind = _blind_copies(session, [letter.id or 0 for letter in letters])
+        self.blind = _blind_copies(session, [letter.id for letter in letters])
 
     def row(self, columns: Any) -> dict[str, Value]:
         letter, source, visit, customer, order, manager, rule, repeat_of = columns
         return {
             **_letter(letter),
-            "bcc": self.blind.get(letter.id or 0, ""),
-            "attachments": ", ".join(self.files.get(letter.id or 0, ())),
+            "bcc": self.blind.get(letter.id, ""),
+            "attachments": ", ".join(self.files.get(letter.id, ())),
             "mailbox": self.mailboxes.get(letter.mailbox_id, ""),
             "repeat_of": repeat_of or "",
             **_source(source, self.sites),

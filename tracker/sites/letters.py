@@ -85,9 +85,7 @@ def attribute_letters(session: Session, own: OwnAddresses, letters: Sequence[tup
         lot = listed[begin : begin + LOT]
         facts = LetterFacts(session, lot[0][0].user_id, lot)
         for letter, addresses in lot:
-            row = keep_attribution(
-                session, letter, _decide(facts, letter, addresses, own), facts.rows.get(letter.id or 0)
-            )
+            row = keep_attribution(session, letter, _decide(facts, letter, addresses, own), facts.rows.get(letter.id))
             facts.note(row)
         session.flush()
 
@@ -95,7 +93,7 @@ def attribute_letters(session: Session, own: OwnAddresses, letters: Sequence[tup
 def attribute_again(session: Session, letter: Letter) -> LetterSource | None:
     """The same for a letter that was decided before, on what is known now."""
     own = own_addresses_of_rules(session, letter.user_id)
-    attribute_letters(session, own, [(letter, stored_fields(session, [letter])[letter.id or 0])])
+    attribute_letters(session, own, [(letter, stored_fields(session, [letter])[letter.id])])
     return session.get(LetterSource, letter.id)
 
 
@@ -104,7 +102,7 @@ def decide_anew(session: Session, letters: Sequence[Letter], own: OwnAddresses) 
     made: list[Attribution] = []
     headers = stored_fields(session, letters)
     for begin in range(0, len(letters), LOT):
-        lot = [(letter, candidates(headers[letter.id or 0])) for letter in letters[begin : begin + LOT]]
+        lot = [(letter, candidates(headers[letter.id])) for letter in letters[begin : begin + LOT]]
         facts = LetterFacts(session, lot[0][0].user_id, lot)
         made += [_decide(facts, letter, addresses, own) for letter, addresses in lot]
     return made
@@ -113,9 +111,9 @@ def decide_anew(session: Session, letters: Sequence[Letter], own: OwnAddresses) 
 def stored_fields(session: Session, letters: Sequence[Letter]) -> dict[int, list[tuple[str, str]]]:
     """The headers of stored letters as names in lower case with their values."""
     query = select(LetterBody.letter_id, LetterBody.headers).where(
-        in_list(session, col(LetterBody.letter_id), [letter.id or 0 for letter in letters])
+        in_list(session, col(LetterBody.letter_id), [letter.id for letter in letters])
     )
-    made: dict[int, list[tuple[str, str]]] = {letter.id or 0: [] for letter in letters}
+    made: dict[int, list[tuple[str, str]]] = {letter.id: [] for letter in letters}
     for id, headers in session.exec(query):
         parts = (line.partition(": ") for line in headers.splitlines())
         made[id] = [(name.lower(), value) for name, colon, value in parts if colon]
@@ -136,7 +134,6 @@ def _decide(facts: LetterFacts, letter: Letter, addresses: Sequence[str], own: O
 
 def keep_attribution(session: Session, letter: Letter, made: Attribution, before: LetterSource | None) -> LetterSource:
     """Stores where a letter comes from, in place of what was decided before."""
-    assert letter.id is not None
     values: dict[str, Any] = {
         "sender": letter.sender,
         "received_at": letter.received_at,

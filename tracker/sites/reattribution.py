@@ -37,7 +37,7 @@ def source_changes(
 
     What was said of a letter when it was handed in from elsewhere stays. Raises :class:`ActionError` when there are too many.
     """
-    own = own_addresses_of_rules(session, user.id or 0)
+    own = own_addresses_of_rules(session, user.id)
     rows = session.exec(_asked(user, since, until, letters).limit(MOST + 1)).all()
     if len(rows) > MOST:
         text = LocalizedText("These are more than %(most)s letters. Choose a shorter period.", most=MOST)

@@ -34,7 +34,7 @@ def rules_report(session: Session, user: User, period: Period, group: str = "") 
         is_unknown = row.method == "unknown_code"
         letters[by_base.get(_base_of(row.address)) if is_unknown else row.rule_id].append(row)
     rows = [
-        _row(rule, shown.get(rule.id or 0), letters[rule.id])
+        _row(rule, shown.get(rule.id), letters[rule.id])
         for rule in rules
         if rule.removed_at is None or rule.id in shown or letters[rule.id]
     ]

@@ -38,7 +38,7 @@ def save_rule(session: Session, context: AppContext, user: User, rule: SiteRule 
         check_room(session, SiteRule, user)
         defaults = RuleChange().model_dump(exclude={"probe"})
         position = last_position(session, SiteRule, user) + 1
-        rule = SiteRule(user_id=user.id or 0, position=position, **defaults)
+        rule = SiteRule(user_id=user.id, position=position, **defaults)
     before = _tested(rule)
     with session.no_autoflush:
         for name, value in values.items():
@@ -247,7 +247,7 @@ def _active_problems(session: Session, user: User, rule: SiteRule) -> Problems:
 def _taken_addresses(session: Session, user: User, rule: SiteRule) -> Problems:
     """An address must mean one thing: no other active rule may have it."""
     mine = set(_addresses(session, user, rule))
-    others = owned_rows(SiteRule, user).where(SiteRule.state == "active", col(SiteRule.id) != (rule.id or 0))
+    others = owned_rows(SiteRule, user).where(SiteRule.state == "active", col(SiteRule.id) != (rule.id))
     for other in session.exec(others):
         for address in sorted(mine.intersection(_addresses(session, user, other))):
             sentence = N_("The rule “%(rule)s” has %(address)s already. An address must mean one thing.")

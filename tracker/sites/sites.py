@@ -33,7 +33,7 @@ def save_site(session: Session, context: AppContext, user: User, site: Site | No
             values[name] = _hosts(values[name], name)
     if site is None:
         check_room(session, Site, user)
-        site = Site(user_id=user.id or 0, key="".join(secrets.choice(_KEY) for _ in range(32)), name="")
+        site = Site(user_id=user.id, key="".join(secrets.choice(_KEY) for _ in range(32)), name="")
     return store(session, context, site, {**values, "changed_at": now()})
 
 
@@ -59,7 +59,7 @@ def save_block(
         values["selectors"] = _selectors((selector.attribute, selector.value) for selector in change.selectors)
     if block is None:
         check_room(session, SiteBlock, user)
-        block = SiteBlock(user_id=user.id or 0, name="")
+        block = SiteBlock(user_id=user.id, name="")
     if values.keys() & {"sites", "selectors"}:
         values |= {"seen_at": None, "views_since": 0, "is_error": False}
     return store(session, context, block, values)
@@ -82,9 +82,7 @@ def save_source(
         values["group"] = values["group"] or ""
     if source is None:
         check_room(session, SiteSource, user)
-        source = SiteSource(
-            user_id=user.id or 0, position=last_position(session, SiteSource, user) + 1, name="", channel=""
-        )
+        source = SiteSource(user_id=user.id, position=last_position(session, SiteSource, user) + 1, name="", channel="")
     read_conditions(values.get("conditions", source.conditions), lambda _: lambda _: False)
     return store(session, context, source, values)
 

@@ -23,7 +23,6 @@ NEW_SINCE_RUN = timedelta(hours=1)
 
 def folder_row(session: Session, mailbox: Mailbox, folder: Folder) -> MailboxFolder:
     """The row of a folder, made when it is read for the first time."""
-    assert mailbox.id is not None
     row = _row(session, mailbox, folder) or MailboxFolder(
         mailbox_id=mailbox.id, raw_name=folder.raw_name[:1000], name="", cut_off=first_cut_off(mailbox)
     )

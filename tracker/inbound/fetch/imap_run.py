@@ -110,7 +110,6 @@ class ImapRun:
             self._news(row, opened)
             if has_retries:
                 self._again(row, row.uidvalidity or 0)  # after the news, which they must not keep
-        assert row.id is not None
         self.importer.good_runs[row.id] = started
         if has_actions or self.importer.loaded > loaded:
             act(self.context, self.connection, row, self.folders)
@@ -198,7 +197,6 @@ class ImapRun:
             self.importer.ours(session)
             cursor.rebuilt(session, session.get_one(MailboxFolder, row.id), uidvalidity, last)
             text = LocalizedText("The mailbox was rebuilt on the server (%(folder)s).", folder=row.name)
-            assert self.mailbox.id is not None
             session.add(MailboxProblem(mailbox_id=self.mailbox.id, code="rebuilt", detail=text))
 
     def _take(self, uids: Sequence[int], plan: Plan, *, headers: bool = False) -> None:
@@ -216,7 +214,6 @@ class ImapRun:
                     raise TimeOver
                 self._load(group, plan)
             if plan.moves and some:
-                assert plan.row.id is not None
                 self.background.submit(partial(self.importer.passed, plan.row.id, some[-1]))
         self.background.wait()
 
@@ -339,7 +336,6 @@ class ImapRun:
         )
 
     def _place(self, uid: int, plan: Plan) -> LetterLocation:
-        assert plan.row.id is not None
         return LetterLocation(plan.row.id, plan.uidvalidity, uid) if plan.uidvalidity else LetterLocation(plan.row.id)
 
 

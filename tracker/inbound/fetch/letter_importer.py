@@ -282,5 +282,4 @@ def _at(table: type[LetterCopy] | type[FetchRetry], place: LetterLocation) -> tu
 
 def _exhausted(mailbox: Mailbox, problem: str) -> MailboxProblem:
     text = LocalizedText("A letter cannot be loaded; Inkling goes on trying once a day: %(problem)s", problem=problem)
-    assert mailbox.id is not None
     return MailboxProblem(mailbox_id=mailbox.id, code="retry_exhausted", detail=text)

@@ -138,7 +138,6 @@ class Pop3Run:
             else:
                 older = 0
                 wanted.append(uidl)
-        assert row.id is not None
         with self.context.database.session_scope() as session:
             self.importer.ours(session)
             for uidl in set(unknown) - set(wanted):
@@ -159,7 +158,6 @@ class Pop3Run:
         return None
 
     def _letter(self, row: MailboxFolder, uidl: str) -> None:
-        assert row.id is not None
         place = LetterLocation(row.id, uidl=uidl)
         folder = self.context.settings.data_dir / "loading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -272,7 +270,7 @@ class Pop3Run:
             mailbox = self.importer.ours(session)
             for table in (PendingAction, LetterCopy) if anew else (PendingAction,):
                 session.exec(delete(table).where(col(table.folder_id) == row.id, col(table.uidl) == uidl))
-            session.add(MailboxProblem(mailbox_id=mailbox.id or 0, code="not_deleted", detail=text))
+            session.add(MailboxProblem(mailbox_id=mailbox.id, code="not_deleted", detail=text))
 
 
 def _arrived(section: bytes) -> datetime | None:

@@ -85,7 +85,7 @@ def sign_in(context: AppContext, login: str, token: str, source: str, limits: Ga
         _count_wrong(context, login, source, limits)
         return None
     note_token_use(context, holder.token)
-    return Submitter(holder.token.user_id, holder.token.id or 0, digest)
+    return Submitter(holder.token.user_id, holder.token.id, digest)
 
 
 @dataclass(frozen=True)

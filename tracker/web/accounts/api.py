@@ -136,7 +136,6 @@ def post_account_check(call: Caller, id: str) -> Response:
     if (first := cached_response(call)) is not None:
         return first
     account = _own(call, id)
-    assert account.id is not None
     connection_tests.take(call.user)
     result = check_account(call.context, account.id)
 

@@ -87,7 +87,6 @@ def authorize(request: Request, user: User, form: FormData) -> Response:
         raise HTTPException(404)
     hint = PURPOSES[wanted].owned(request, user, subject)
     state, verifier = new_token(), token_urlsafe(64)
-    assert user.id is not None
     attempt = OAuthAttempt(
         state_digest=token_digest(state), user_id=user.id, visit_digest=_visit(request), provider=provider.key,
         verifier=b"", purpose=wanted, subject=subject, expires_at=now() + SPAN,

@@ -135,7 +135,6 @@ def own_account(request: Request, user: User) -> Account:
 
 def _tested(request: Request, user: User, account: Account) -> Response:
     """Signs in to the servers and says how that went: on the list when it works, else where it can be mended."""
-    assert account.id is not None
     try:
         connection_tests.take(user)
     except ActionError as error:

@@ -93,7 +93,7 @@ class ComposeForm:
 
 def read_draft(session: Session, message: Message, zone: str) -> ComposeForm:
     """The form as it was left."""
-    body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id or 0)
+    body = session.get(MessageBody, message.id) or MessageBody(message_id=message.id)
     form = read_form(body)
     account = session.get(Account, message.account_id) if message.account_id else None
     html = body.html or formatted(body.text or "")
@@ -128,7 +128,7 @@ def new_or_made_by(session: Session, user: User, key: str) -> Message:
         return earlier
     try:
         with session.begin_nested():
-            message = Message(user_id=user.id or 0, message_id="")
+            message = Message(user_id=user.id, message_id="")
             message.public_id = key if _FORM_KEY.fullmatch(key) else message.public_id
             session.add(message)
         return message
@@ -175,7 +175,6 @@ def save_draft(session: Session, user: User, typed: ComposeForm, message: Messag
     _answer(session, user, typed, message)
     session.add(message)
     session.flush()
-    assert message.id is not None
     session.merge(MessageBody(message_id=message.id, html=typed.html, text=None, recipients=_keep(typed)))
     return message
 
@@ -262,7 +261,6 @@ def attach(session: Session, message: Message, uploads: Sequence[UploadFile]) ->
     files = files_of_draft(session, message)
     there = {(file.filename, file.content) for file in files}
     check_attachment_sizes([*(f.size for f in files), *(u.size or 0 for u in uploads)])
-    assert message.id is not None
     for upload in uploads:
         content = upload.file.read()
         if (_file_name(upload.filename or ""), content) in there:

@@ -37,12 +37,12 @@ def known_people(session: Session, user: User, words: str) -> list[dict[str, obj
     """Each with the ``value`` to write into the field, ``name``, ``address``, ``label`` and whether they ``agreed``."""
     newest = matching(session, words).where(col(Recipient.erased_at).is_(None)).order_by(col(Recipient.id).desc())
     rows = session.exec(newest.limit(_LOOKED_AT)).all()
-    ids = [row.id for row in rows if row.id is not None]
+    ids = [row.id for row in rows]
     last = select(Delivery.recipient_id, func.max(Delivery.id)).where(col(Delivery.recipient_id).in_(ids))
     written = dict(session.exec(last.group_by(col(Delivery.recipient_id))).all()) if ids else {}
-    rows = sorted(rows, key=lambda row: written.get(row.id or 0) or 0, reverse=True)[:MOST]
-    consent = consent_of(session, [row.id for row in rows if row.id is not None])
-    known = {row.lookup: _person(row.name, row.address, *_label(consent[row.id or 0])) for row in rows}
+    rows = sorted(rows, key=lambda row: written.get(row.id) or 0, reverse=True)[:MOST]
+    consent = consent_of(session, [row.id for row in rows])
+    known = {row.lookup: _person(row.name, row.address, *_label(consent[row.id])) for row in rows}
     if len(known) < MOST:
         for name, address, lookup in _customers(session, words):
             known.setdefault(lookup, _person(name, address, f"○ {_('customer')}"))

@@ -53,7 +53,6 @@ def keep_picture(session: Session, message: Message, filename: str, content: byt
     if same := [file for file in files if file.cid == cid]:
         return same[0]
     check_attachment_sizes([*(file.size for file in files), len(content)])
-    assert message.id is not None
     picture = Attachment(
         message_id=message.id, filename=filename[-255:], content_type=kind, size=len(content), content=content, cid=cid
     )

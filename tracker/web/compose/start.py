@@ -56,7 +56,7 @@ def as_template(typed: ComposeForm, user: User) -> Template:
     """What was written, without signature and quoted text, as a template of this person's."""
     html = without_signature(typed.html)
     name = (typed.subject or " ".join(plain(html).split()) or _("Template"))[:100]
-    return Template(user_id=user.id or 0, name=name, subject=typed.subject[:500], html=html)
+    return Template(user_id=user.id, name=name, subject=typed.subject[:500], html=html)
 
 
 def signature_of(user: User, account: Account | None) -> str:

@@ -73,7 +73,7 @@ def usable_template(session: Session, call: RequestContext, id: str) -> Template
 def _save(
     session: Session, call: RequestContext, template: Template | None, change: NewTemplate | TemplateChanges
 ) -> Template:
-    template = template or Template(user_id=call.user.id or 0, name="")
+    template = template or Template(user_id=call.user.id, name="")
     save(session, template, change.model_dump(exclude_none=True))
     return template
 
@@ -85,7 +85,7 @@ def _shapes(session: Session, call: RequestContext, rows: Sequence[Template]) ->
             row,
             own=row.user_id == call.user.id,
             placeholders=list(used(row.subject, row.html)),
-            figures=FiguresResponse.of_row(figures.get(row.id or 0, none)),
+            figures=FiguresResponse.of_row(figures.get(row.id, none)),
         )
         for row in rows
     ]

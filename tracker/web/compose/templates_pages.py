@@ -51,7 +51,7 @@ def templates(request: Request, user: User) -> Response:
 
 @routes.page(f"{BASE_PATH}/new")
 def new_template(request: Request, user: User) -> Response:
-    return _form(request, Template(user_id=user.id or 0, name=""), {})
+    return _form(request, Template(user_id=user.id, name=""), {})
 
 
 @routes.page(BASE_PATH + "/{id}")
@@ -73,7 +73,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
         "shared": is_checked(form, "shared"),
     }
     with context_of(request).database.session_scope() as session:
-        template = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id or 0, name="")
+        template = owned(session, Template, user, public_id) if public_id else Template(user_id=user.id, name="")
         try:
             save_template(session, template, values)
         except ActionError as error:
@@ -96,7 +96,7 @@ def _lines(session: Session, user: User) -> list[TemplateLine]:
     none = SentFigures(0, 0, 0, 0, 0, 0, None)
     return [
         TemplateLine(
-            template, figures.get(template.id or 0, none), template.user_id == user.id, owners[template.user_id].name
+            template, figures.get(template.id, none), template.user_id == user.id, owners[template.user_id].name
         )
         for template in templates
     ]

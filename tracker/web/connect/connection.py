@@ -71,7 +71,6 @@ def connect(context: AppContext, user: User, account: NewAccount, credentials: N
 def _read_with(
     context: AppContext, session: Session, user: User, mailbox: Mailbox | None, credentials: NewCredentials
 ) -> Mailbox:
-    assert user.id is not None
     credential = credential_of(session, mailbox) if mailbox is not None else None
     if mailbox is None or credential is None:
         made = make_credential(session, context, user.id, credentials)
@@ -94,8 +93,6 @@ def connect_by_sign_in(context: AppContext, user: User, provider: Provider, gran
 
 def check(context: AppContext, connection: Connection) -> ConnectionCheck:
     """Signs in to both servers and notes how that went. When neither works, what is new of it is taken back."""
-    assert connection.account.id is not None
-    assert connection.mailbox.id is not None
     result = ConnectionCheck(
         check_account(context, connection.account.id), check_mailbox(context, connection.mailbox.id)
     )

@@ -72,7 +72,7 @@ def _rows(context: AppContext) -> Iterator[list[str]]:
         with context.database.reading() as session:
             order = (Customer.created_at, Customer.id)
             rows, after = read_page(session, select(Customer), order, after, _EXPORT_PAGE, newest_first=False)
-            shops = {shop.id: shop.name for shop in session.exec(select(Shop))}
+            shops: dict[int | None, str] = {shop.id: shop.name for shop in session.exec(select(Shop))}
             lines = customer_lines(session, rows)
         for line in lines:
             customer = line.customer

@@ -76,7 +76,7 @@ class LetterPanel:
 def letter_panel(session: Session, user: User, letter: Letter, work: LetterWork) -> LetterPanel:
     people = colleagues(session)  # first: whoever has to do with the letter is mostly among them
     customer, status = work.customer, work.status
-    rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if customer else []
+    rows = addresses_of(session, [customer.id]).get(customer.id, []) if customer else []
     forms = [row.lookup for row in rows] or [letter.sender]
     return LetterPanel(
         binding=work.binding,

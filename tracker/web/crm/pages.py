@@ -79,15 +79,15 @@ def text_of(request: Request, name: str) -> str:
 
 def customer_lines(session: Session, rows: Sequence[Customer]) -> list[CustomerLine]:
     """In as many queries however many they are."""
-    ids = [row.id or 0 for row in rows]
+    ids = [row.id for row in rows]
     addresses = addresses_of(session, ids)
-    people = {user.id: user for user in session.exec(select(User))}
+    people: dict[int | None, User] = {user.id: user for user in session.exec(select(User))}
     orders: dict[int, list[Order]] = {}
     newest = select(Order).where(col(Order.customer_id).in_(ids)).order_by(col(Order.created_at).desc()).limit(500)
     for order in session.exec(newest) if ids else ():
         orders.setdefault(order.customer_id or 0, []).append(order)
     return [
-        CustomerLine(row, addresses.get(row.id or 0, []), people.get(row.manager_id), orders.get(row.id or 0, [])[:3])
+        CustomerLine(row, addresses.get(row.id, []), people.get(row.manager_id), orders.get(row.id, [])[:3])
         for row in rows
     ]
 
@@ -226,7 +226,7 @@ def _read(schema: type[Schema], form: FormData) -> Schema:
 
 
 def _typed(session: Session, customer: Customer) -> dict[str, Any]:
-    rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, [])
+    rows = addresses_of(session, [customer.id]).get(customer.id, [])
     manager = select(User.public_id).where(User.id == customer.manager_id).scalar_subquery()
     shop = select(Shop.public_id).where(Shop.id == customer.shop_id).scalar_subquery()
     manager_id, shop_id = session.connection().execute(columns(manager, shop)).one()
@@ -271,7 +271,7 @@ def _order_form(
 ) -> Response:
     with context_of(request).database.reading() as session:
         customer = session.get(Customer, order.customer_id) if order.customer_id else None
-        rows = addresses_of(session, [customer.id or 0]).get(customer.id or 0, []) if customer else []
+        rows = addresses_of(session, [customer.id]).get(customer.id, []) if customer else []
         manager = session.get(User, order.manager_id) if order.manager_id else None
         shop = session.get(Shop, order.shop_id) if order.shop_id else None
         shown = {

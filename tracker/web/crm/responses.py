@@ -68,22 +68,21 @@ class OrderResponse(ResponseModel):
 
 
 def group_shapes(session: Session, groups: Sequence[ManagerGroup]) -> list[GroupResponse]:
-    members = members_of(session, [group.id or 0 for group in groups])
+    members = members_of(session, [group.id for group in groups])
     return [
-        GroupResponse.of_row(group, members=[user.public_id for user in members.get(group.id or 0, [])])
-        for group in groups
+        GroupResponse.of_row(group, members=[user.public_id for user in members.get(group.id, [])]) for group in groups
     ]
 
 
 def customer_shapes(session: Session, customers: Sequence[Customer]) -> list[CustomerResponse]:
     """In as many queries however many they are."""
-    addresses = addresses_of(session, [customer.id or 0 for customer in customers])
+    addresses = addresses_of(session, [customer.id for customer in customers])
     managers = public_ids(session, User, (customer.manager_id for customer in customers))
     shops = public_ids(session, Shop, (customer.shop_id for customer in customers))
     return [
         CustomerResponse.of_row(
             customer,
-            addresses=[row.address for row in addresses.get(customer.id or 0, [])],
+            addresses=[row.address for row in addresses.get(customer.id, [])],
             manager=managers.get(customer.manager_id),
             shop=shops.get(customer.shop_id),
         )

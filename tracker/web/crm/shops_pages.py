@@ -33,14 +33,14 @@ BASE_PATH = "/settings/groups"
 def groups(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         rows = session.exec(select(ManagerGroup).order_by(ManagerGroup.name)).all()
-        members = members_of(session, [row.id or 0 for row in rows])
+        members = members_of(session, [row.id for row in rows])
         people = colleagues(session)
         context = {
             "groups": rows,
             "members": members,
             "turns": _turns(session),
             "people": people,
-            "present": signed_in(session, {person.id or 0 for person in people}),
+            "present": signed_in(session, {person.id for person in people}),
             "shops": session.exec(select(Shop).order_by(Shop.name)).all(),
         }
     return render(request, "crm/groups.html", context)

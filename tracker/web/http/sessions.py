@@ -72,7 +72,6 @@ def _note_seen(context: AppContext, user_session: UserSession) -> None:
 
 def login(context: AppContext, request: Request, response: Response, user: User) -> None:
     """Signs the person in on this browser under a new token; the visit before on the same browser ends."""
-    assert user.id is not None
     token = new_token()
     with context.database.session_scope() as session:
         _end(session, session_token_of(context, request))

@@ -195,7 +195,7 @@ def get_letter(call: Caller, id: str) -> LetterResponse:
             html=body.html if body else None,
             headers=body.headers if body else "",
             attachments=_attachments(session, letter),
-            attribution=attributions(session, [letter.id or 0]).get(letter.id or 0),
+            attribution=attributions(session, [letter.id]).get(letter.id),
         )
 
 
@@ -303,12 +303,12 @@ def _on_enquiry(call: RequestContext, id: str, work: Callable[[Session, Letter, 
 
 
 def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryLine]:
-    sources = attributions(session, [row.letter.id or 0 for row in rows])
+    sources = attributions(session, [row.letter.id for row in rows])
     return [
         EnquiryLine(
             **facts,
             repeats=row.repeated,
-            attribution=sources.get(row.letter.id or 0),
+            attribution=sources.get(row.letter.id),
             manager=row.manager.public_id if row.manager else None,
             answered_by=row.answered_by.public_id if row.answered_by else None,
             **(row.status.model_dump(include=_STATUS) if row.status else dict.fromkeys(_STATUS)),

@@ -72,7 +72,7 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         letter = find_letter(session, user, request.path_params["id"])
-        work = work_of(session, [letter])[letter.id or 0]
+        work = work_of(session, [letter])[letter.id]
         shown, origin = _shown(session, letter, work)
         panel = letter_panel(session, user, letter, work)
         origin_sentence = "" if origin is None else sentence_of(session, origin, lambda at: day(at.date().isoformat()))
@@ -143,7 +143,7 @@ def letter_reading(request: Request, user: User, _form: FormData) -> Response:
         if letter.read_at is None:
             letter.read_at = now()
             session.add(letter)
-        mark_subject_read(session, user.id or 0, f"letter:{letter.id}")
+        mark_subject_read(session, user.id, f"letter:{letter.id}")
     return Response(status_code=204)
 
 

@@ -72,7 +72,7 @@ def find_letters(
     if chosen.list == "done" or (not chosen.list and manages_others(session, user)):
         query = select(Letter).where(*chosen.conditions_for_manager(session, user))
         others, more = read_page(session, query, order, after, limit)
-        both = sorted([*letters, *others], key=lambda letter: (letter.received_at, letter.id or 0), reverse=True)
+        both = sorted([*letters, *others], key=lambda letter: (letter.received_at, letter.id), reverse=True)
         letters = both[:limit]
         place = (letters[-1].received_at, letters[-1].id) if place or more or len(both) > limit else None
     return letters, Cursor(*place) if place else None
@@ -84,7 +84,7 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
         return []
     works = work_of(session, letters)
     folded = _repeats(session, [letter.id for letter in letters if letter.counted])
-    return [_row(letter, works[letter.id or 0], *folded.get(letter.id or 0, ((), 0))) for letter in letters]
+    return [_row(letter, works[letter.id], *folded.get(letter.id, ((), 0))) for letter in letters]
 
 
 def _row(letter: Letter, work: LetterWork, repeats: Sequence[Letter], repeated: int) -> LetterRow:
@@ -133,7 +133,7 @@ def manages_others(session: Session, user: User) -> bool:
 def mailboxes_of(session: Session, user: User) -> Sequence[Mailbox]:
     """Every mailbox of the person, removed ones last: their letters stay."""
     query = select(Mailbox).where(col(Mailbox.user_id) == user.id)
-    return sorted(session.scalars(query), key=lambda box: (box.removed_at is not None, box.id or 0))
+    return sorted(session.scalars(query), key=lambda box: (box.removed_at is not None, box.id))
 
 
 def _newest_repeats() -> Select[tuple[Letter, int]]:

@@ -30,7 +30,6 @@ def _save_credentials(
     session: Session, call: RequestContext, credential: Credential | None, change: CredentialsChange
 ) -> Credential:
     if credential is None:
-        assert call.user.id is not None
         assert isinstance(change, NewCredentials)
         return make_credential(session, call.context, call.user.id, change)
     change_credential(session, call.context, credential, change)
@@ -44,7 +43,6 @@ def _save_mailbox(
     if isinstance(change, NewMailbox):
         chosen = change.credentials
         made = _save_credentials(session, call, None, chosen) if isinstance(chosen, NewCredentials) else None
-        assert call.user.id is not None
         return connect_mailbox(
             session, call.user.id, made or chosen_credential(session, call.user, str(chosen)), change
         )
@@ -108,7 +106,6 @@ def post_mailbox_check(call: Caller, id: str) -> Response:
         return first
     with call.reading() as session:
         mailbox = owned(session, Mailbox, call.user, id)
-    assert mailbox.id is not None
     connection_tests.take(call.user)
     check_mailbox(call.context, mailbox.id)
     return MAILBOXES.act(call, id, lambda session, row: None)

@@ -93,7 +93,6 @@ def edit(request: Request, user: User) -> Response:
 @routes.action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
-    assert user.id is not None
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
     try:
         choices, server = read_form(context, form, is_new=True)
@@ -252,7 +251,6 @@ def _form(
 
 def tested(request: Request, user: User, mailbox: Mailbox) -> Response:
     """Signs in and says how that went: on the list when it works, else where it can be mended."""
-    assert mailbox.id is not None
     there = f"{BASE_PATH}/{mailbox.public_id}"
     try:
         connection_tests.take(user)

@@ -60,7 +60,7 @@ def activity_of(session: Session, message: Message, deliveries: Sequence[Deliver
         .where(Event.message_id == message.id, Event.kind == event_kind, col(Event.merged).is_(False))
         .order_by(col(Event.at))
     ).all()
-    by_id = {delivery.id: delivery for delivery in deliveries}
+    by_id: dict[int | None, Delivery] = {delivery.id: delivery for delivery in deliveries}
     machines = [line_of(event, by_id.get(event.delivery_id)) for event in events if tone_of(event) != "person"]
     people = [_person(delivery, events, kind) for delivery in deliveries]
     people.sort(key=lambda person: person.count == 0)

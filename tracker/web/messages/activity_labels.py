@@ -80,12 +80,12 @@ class Line:
 def timeline(events: Iterable[Event], deliveries: Sequence[Delivery], links: Sequence[TrackedLink]) -> list[Line]:
     """The events of a message as lines, newest first, repeats folded into the line they repeat; and with them what its copies alone
     tell: refused, opened as far as a click or a reply shows."""
-    people = {delivery.id: delivery for delivery in deliveries}
+    people: dict[int | None, Delivery] = {delivery.id: delivery for delivery in deliveries}
     urls = {link.position: link.url for link in links}
     lines: list[Line] = []
     newest: dict[tuple[object, ...], int] = {}
     opened: set[int | None] = set()
-    for event in sorted(events, key=lambda event: (event.at, event.id or 0)):
+    for event in sorted(events, key=lambda event: (event.at, event.id)):
         same = (event.delivery_id, event.kind, event.link)
         if event.kind == "open" and event.klass in PEOPLE:
             opened.add(event.delivery_id)

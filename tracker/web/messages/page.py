@@ -214,7 +214,6 @@ def message_reading(request: Request, user: User, form: FormData) -> Response:
     """The person has the message before them: the bell's lines about it are read."""
     with context_of(request).database.session_scope() as session:
         message = owned(session, Message, user, request.path_params["id"])
-        assert message.id is not None
         notify.mark_message_read(session, user, message.id)
     return Response(status_code=204)
 
@@ -234,7 +233,6 @@ def event_verdict(request: Request, user: User, form: FormData) -> Response:
 
 
 def _shown(session: Session, message: Message) -> MessageView:
-    assert message.id is not None
     mine = message.id
     deliveries = copies_of(session, message)
     links = session.exec(

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 from tracker.consent.rules import RULES
 from tracker.mail.fields import ResponseModel
 from tracker.models import Account, Delivery, Message, TrackedLink
+from tracker.models.rows import public_ids
 
 
 class AddressResponse(ResponseModel):
@@ -129,10 +130,7 @@ def message_shape(session: Session, row: Message) -> MessageResponse:
 
 
 def message_lines(session: Session, rows: list[Message]) -> list[MessageLine]:
-    ids = {row.account_id for row in rows if row.account_id is not None}
-    accounts = (
-        dict(session.exec(select(Account.id, Account.public_id).where(col(Account.id).in_(ids))).all()) if ids else {}
-    )
+    accounts = public_ids(session, Account, (row.account_id for row in rows))
     return [_line(row, accounts.get(row.account_id)) for row in rows]
 
 

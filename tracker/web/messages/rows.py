@@ -208,7 +208,7 @@ def _related(session: Session, accounts: Sequence[Account], messages: Sequence[M
     auto_replies, machines = _events_of(session, messages)
     copies = _copies_of(session, messages)
     return _Related(
-        accounts={account.id or 0: account.address for account in accounts},
+        accounts={account.id: account.address for account in accounts},
         auto_replies=auto_replies,
         machines=machines,
         rules=_rules(copies),
@@ -274,7 +274,6 @@ def _state(message: Message, related: _Related) -> str:
 
 
 def _row(message: Message, related: _Related) -> MessageRow:
-    assert message.id is not None
     return MessageRow(
         message=message,
         account=related.accounts.get(message.account_id or 0, ""),

@@ -129,13 +129,13 @@ class Broadcaster:
         seen = set(self._seen)
         fresh = [item for item in items if item.id not in seen]
         for item in fresh:
-            self._seen.append(item.id or 0)
+            self._seen.append(item.id)
             for listener in self._listeners:
                 if listener.user_id == item.user_id and not listener.dropped:
                     _enqueue(listener, item)
         # Numbers are given before commits: one below the newest may still appear. So we look back a little each time.
         if items:
-            self._after = max(self._after, (items[-1].id or 0) - LOOK_BACK)
+            self._after = max(self._after, (items[-1].id) - LOOK_BACK)
 
     def _read(self, after: int) -> Sequence[FeedItem]:
         with self._context.database.reading() as session:
@@ -144,7 +144,7 @@ class Broadcaster:
     def _newest(self) -> int:
         with self._context.database.reading() as session:
             newest = notify.newest_feed_id(session)
-            self._seen.extend(item.id or 0 for item in notify.feed_after(session, None, newest - LOOK_BACK, BATCH))
+            self._seen.extend(item.id for item in notify.feed_after(session, None, newest - LOOK_BACK, BATCH))
         return max(0, newest - LOOK_BACK)
 
 
@@ -172,7 +172,6 @@ async def feed(request: Request) -> Response:
 
 async def open_feed(request: Request, user: User, may_stay: Callable[[], bool]) -> Response:
     """The feed of one person, from after ``Last-Event-ID`` (or ``?after=``) on; without either, from now on. 429 over the limit."""
-    assert user.id is not None
     broadcaster, listener = _broadcaster(request), Listener(user.id, may_stay)
     if broadcaster.count(user.id) >= MAX_LISTENERS:
         raise HTTPException(429)
@@ -195,8 +194,8 @@ async def _events(
             if item is None:
                 yield ": still here\n\n"
             elif item.id not in sent:
-                sent.add(item.id or 0)
-                newest = max(newest, item.id or 0)
+                sent.add(item.id)
+                newest = max(newest, item.id)
                 yield _event(item, newest)
     finally:
         broadcaster.leave(listener)

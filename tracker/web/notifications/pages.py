@@ -153,7 +153,7 @@ def _page(request: Request, user: User, alerts: Alerts, wrong: FormErrors, statu
         account = working_account(session, user)
     context = {
         "lines": lines,
-        "older": Cursor(notices[-2].at, notices[-2].id or 0) if len(notices) > PAGE_LINES else None,
+        "older": Cursor(notices[-2].at, notices[-2].id) if len(notices) > PAGE_LINES else None,
         "unread_only": unread_only,
         "alerts": alerts,
         "wrong": wrong,

@@ -47,7 +47,7 @@ def save_view(session: Session, user: User, new: NewView) -> SavedView:
     if len(names) >= MOST and new.name not in names:
         text = LocalizedText("You have %(most)d views here. Remove one first.", most=MOST)
         raise ActionError("conflict", text)
-    view = SavedView(user_id=user.id or 0, list=new.list, name=new.name, query=new.query)
+    view = SavedView(user_id=user.id, list=new.list, name=new.name, query=new.query)
     is_inserted(session, SavedView, view.model_dump(exclude={"id"}))
     named = owned_rows(SavedView, user).where(SavedView.list == new.list, SavedView.name == new.name)
     view = session.exec(named).one()

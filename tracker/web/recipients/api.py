@@ -168,7 +168,6 @@ def put_recipient(call: Caller, address: str, body: RecipientBody) -> Response:
 
 
 def _shape_of(session: Session, row: Recipient) -> RecipientResponse:
-    assert row.id is not None
     return _shape(row, consent_of(session, [row.id])[row.id])
 
 

@@ -62,7 +62,7 @@ def recipients(request: Request, user: User) -> Response:
             after=query.get("after", "")[:300],
         )
         shown, more = _PAGES.get(asked.order, _ordered)(session, user, asked)
-        numbers = [person.id for person in shown if person.id is not None]
+        numbers = [person.id for person in shown]
         context = {
             "people": shown,
             "consent": consent_of(session, numbers),

@@ -31,7 +31,7 @@ class Person:
 
     @cached_property
     def numbers(self) -> list[int]:
-        return [recipient.id for recipient in self.recipients if recipient.id is not None]
+        return [recipient.id for recipient in self.recipients]
 
     @property
     def recipient(self) -> Recipient | None:

@@ -90,7 +90,6 @@ def archive(request: Request, user: User) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
         person = look_up(session, request.path_params["who"])
-    assert person.id is not None
     note_view(context, user, "export", [person.id])
     headers = {"Content-Disposition": f'attachment; filename="{archive_name(now())}"'}
     return Response(archive_of(context, person, language(), user.id), media_type="application/zip", headers=headers)

@@ -38,7 +38,6 @@ def export_recipient(call: Caller, address: str) -> Response:
     """
     with call.reading() as session:
         recipient = look_up(session, address)
-    assert recipient.id is not None
     content = archive_of(call.context, recipient, call.user.locale, call.user.id)
     note_view(call.context, call.user, "export", [recipient.id])
     name = archive_name(now())

@@ -79,9 +79,9 @@ def find_everywhere(session: Session, user: User, words: str) -> list[Group]:
 
 
 def _lines(session: Session, rows: Sequence[PublicRow]) -> list[SearchResult]:
-    customers = [row.id for row in rows if isinstance(row, Customer) and row.id is not None]
+    customers = [row.id for row in rows if isinstance(row, Customer)]
     addresses = addresses_of(session, customers) if customers else {}
-    return [_line(row, [address.address for address in addresses.get(row.id or 0, ())]) for row in rows]
+    return [_line(row, [address.address for address in addresses.get(row.id, ())]) for row in rows]
 
 
 def _line(row: PublicRow, addresses: Sequence[str]) -> SearchResult:
