@@ -5,13 +5,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import _, localize
+from tracker.locale import _
 from tracker.mail.addresses import domain_of
-from tracker.models import User
+from tracker.models import Account, User
 from tracker.outbound.self_test import TEST_ID, has_arrived, read_test, send_test
 from tracker.outbound.sending_domain.records import advice_for
-from tracker.runtime.localized_text import ActionError
-from tracker.web.accounts.pages import BASE_PATH, own_account
+from tracker.web.accounts.pages import BASE_PATH
+from tracker.web.http.actions import answering, named_row, problem_at
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.http.throttle import domain_look_ups, test_mail_look_ups, test_mails
@@ -21,11 +21,9 @@ routes = Routes()
 
 @routes.page(f"{BASE_PATH}/{{id}}/domain")
 def domain(request: Request, user: User) -> Response:
-    account = own_account(request, user)
-    try:
+    account = named_row(request, user, Account)
+    with answering(problem_at(f"{BASE_PATH}/{account.public_id}")):
         domain_look_ups.take(user)
-    except ActionError as error:
-        return redirect(f"{BASE_PATH}/{account.public_id}", localize(error), kind="problem")
     context = {
         "account": account,
         "domain": domain_of(account.address),
@@ -48,13 +46,11 @@ def grades() -> dict[str, tuple[str, str]]:
 
 @routes.action(f"{BASE_PATH}/{{id}}/test-mail")
 def send(request: Request, user: User, _form: FormData) -> Response:
-    account = own_account(request, user)
+    account = named_row(request, user, Account)
     back = f"{BASE_PATH}/{account.public_id}"
-    try:
+    with answering(problem_at(back)):
         test_mails.take(user)
         test_id = send_test(context_of(request), account)
-    except ActionError as error:
-        return redirect(back, localize(error), kind="problem")
     return redirect(f"{back}/test-mail/{test_id}")
 
 
@@ -64,12 +60,10 @@ def look(request: Request, user: User) -> Response:
     test_id = request.path_params["test"]
     if not TEST_ID.fullmatch(test_id):
         raise HTTPException(404)
-    account, advice = own_account(request, user), None
+    account, advice = named_row(request, user, Account), None
     if {"part", "look"} & set(request.query_params):
-        try:
+        with answering(problem_at(f"{BASE_PATH}/{account.public_id}")):
             test_mail_look_ups.take(user)
-        except ActionError as error:
-            return redirect(f"{BASE_PATH}/{account.public_id}", localize(error), kind="problem")
         advice = read_test(context_of(request), account, test_id)
     context = {
         "account": account,

@@ -21,7 +21,7 @@ from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.accounts.oauth_page import PURPOSES, purpose_of
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import answering, changing, named_row, perform_on, problem_at
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -64,7 +64,7 @@ def new(request: Request, _user: User) -> Response:
 
 @routes.page(f"{BASE_PATH}/{{id}}")
 def edit(request: Request, user: User) -> Response:
-    account = own_account(request, user)
+    account = named_row(request, user, Account)
     return _form(request, account, _texts(account), {})
 
 
@@ -73,49 +73,44 @@ def edit(request: Request, user: User) -> Response:
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new account, or one changed; then it is tested."""
     context, is_new = context_of(request), "id" not in request.path_params
-    account = None if is_new else own_account(request, user)
+    account = None if is_new else named_row(request, user, Account)
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
-    try:
-        with context.database.session_scope() as session:
-            if account is None:
-                account = create_account(context, session, user, _parse(NewAccount, form))
-            else:
-                account = owned(session, Account, user, account.public_id)
-                change_account(context, session, account, _parse(AccountChange, form))
-    except ActionError as error:
-        return _refused(request, user, None if is_new else own_account(request, user), form, error)
+    with changing(
+        request,
+        lambda error: _refused(request, user, None if is_new else named_row(request, user, Account), form, error),
+    ) as session:
+        if account is None:
+            account = create_account(context, session, user, _parse(NewAccount, form))
+        else:
+            account = owned(session, Account, user, account.public_id)
+            change_account(context, session, account, _parse(AccountChange, form))
     return _tested(request, user, account)
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
-    return _tested(request, user, own_account(request, user))
+    return _tested(request, user, named_row(request, user, Account))
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/code")
 def ask_code(request: Request, user: User, _form: FormData) -> Response:
     """Sends the code that proves the address; the page then asks for it."""
-    account = own_account(request, user)
+    account = named_row(request, user, Account)
     here = f"{BASE_PATH}/{account.public_id}"
-    try:
+    with answering(problem_at(here)):
         connection_tests.take(user)
         send_code(context_of(request), account)
-    except ActionError as error:
-        return redirect(here, localize(error), kind="problem")
     return redirect(f"{here}?code=sent#confirm", _("A code is on its way to %(address)s.", address=account.address))
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/confirmation")
 def confirm(request: Request, user: User, form: FormData) -> Response:
-    context, account = context_of(request), own_account(request, user)
+    context, account = context_of(request), named_row(request, user, Account)
     back = f"{BASE_PATH}/{account.public_id}?code=sent#confirm"
-    try:
+    with changing(request, problem_at(back)) as session:
         count_attempt(context, f"code of {account.public_id}")
-        with context.database.session_scope() as session:
-            account = owned(session, Account, user, account.public_id)
-            confirm_account(context, session, account, text(form, "code"))
-    except ActionError as error:
-        return redirect(back, localize(error), kind="problem")
+        account = owned(session, Account, user, account.public_id)
+        confirm_account(context, session, account, text(form, "code"))
     return redirect(BASE_PATH, _("%(address)s is confirmed as yours.", address=account.address))
 
 
@@ -127,18 +122,10 @@ def remove(request: Request, user: User, _form: FormData) -> Response:
     )
 
 
-def own_account(request: Request, user: User) -> Account:
-    """The account of the address. Raises :class:`ActionError` ``not_found``."""
-    with context_of(request).database.reading() as session:
-        return owned(session, Account, user, request.path_params["id"])
-
-
 def _tested(request: Request, user: User, account: Account) -> Response:
     """Signs in to the servers and says how that went: on the list when it works, else where it can be mended."""
-    try:
+    with answering(problem_at(BASE_PATH, _("Saved, but not tested. %(reason)s"))):
         connection_tests.take(user)
-    except ActionError as error:
-        return redirect(BASE_PATH, _("Saved, but not tested. %(reason)s", reason=localize(error)), kind="problem")
     result = check_account(context_of(request), account.id)
     if result.ok:
         facts = localize(result.imap_text) if result.imap_ok else ""

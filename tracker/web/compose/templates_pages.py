@@ -19,7 +19,7 @@ from tracker.outbound.templates import usable
 from tracker.runtime.localized_text import ActionError
 from tracker.web.compose.drafts import ComposeForm
 from tracker.web.compose.placeholders import label_of
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import named_row, perform_on
 from tracker.web.http.forms import errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -56,9 +56,7 @@ def new_template(request: Request, user: User) -> Response:
 
 @routes.page(BASE_PATH + "/{id}")
 def template(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        template = owned(session, Template, user, request.path_params["id"])
-    return _form(request, template, {})
+    return _form(request, named_row(request, user, Template), {})
 
 
 @routes.action(BASE_PATH + "/{id}", max_bytes=FORM_BYTES)

@@ -20,6 +20,7 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.accounts.oauth_page import PURPOSES, OAuthPurpose
 from tracker.web.api.errors import STATUS
 from tracker.web.connect.connection import Connection, ConnectionCheck, check, connect, connect_by_sign_in
+from tracker.web.http.actions import answering, problem_at
 from tracker.web.http.forms import errors_of, parse, secret
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -144,10 +145,8 @@ def complete(request: Request, user: User, provider: Provider, granted: Granted,
     """After a sign-in at a provider."""
     context = context_of(request)
     connection = connect_by_sign_in(context, user, provider, granted)
-    try:
+    with answering(problem_at("/today", _("Saved, but not tested. %(reason)s"))):
         connection_tests.take(user)
-    except ActionError as error:
-        return redirect("/today", _("Saved, but not tested. %(reason)s", reason=localize(error)), kind="problem")
     result = check(context, connection)
     if result.ok:
         return _done(connection)

@@ -12,9 +12,10 @@ from tracker.crm.file_import import begin_import, find_import, imports_of
 from tracker.locale import localize
 from tracker.models import Customer, Shop, User
 from tracker.runtime.context import AppContext
-from tracker.runtime.localized_text import ActionError, restored
+from tracker.runtime.localized_text import restored
 from tracker.runtime.paging import read_page
 from tracker.web.crm.pages import customer_lines
+from tracker.web.http.actions import changing
 from tracker.web.http.download import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -35,11 +36,8 @@ def take_file(request: Request, user: User, form: FormData) -> Response:
     """``file`` is a CSV file; every row is taken or refused alone, by the worker."""
     file = form.get("file")
     name, raw = (file.filename or "", file.file.read()) if isinstance(file, UploadFile) else ("", b"")
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = begin_import(session, user, name, raw)
-    except ActionError as error:
-        return _form(request, user, localize(error), 422)
+    with changing(request, lambda error: _form(request, user, localize(error), 422)) as session:
+        row = begin_import(session, user, name, raw)
     return redirect(f"{PAGE}/{row.public_id}")
 
 

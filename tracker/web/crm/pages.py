@@ -29,7 +29,7 @@ from tracker.models.search_query import finds
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.runtime.paging import Cursor, read_page
 from tracker.web.crm.letter_panel import colleagues
-from tracker.web.http.actions import perform
+from tracker.web.http.actions import changing, perform
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -100,12 +100,9 @@ def new(request: Request, user: User) -> Response:
 
 @routes.action(BASE_PATH)
 def add(request: Request, user: User, form: FormData) -> Response:
-    try:
+    with changing(request, lambda error: _form(request, user, None, dict(form), errors_of(error), 422)) as session:
         choices = _read(NewCustomer, form)
-        with context_of(request).database.session_scope() as session:
-            customer = create_customer(session, choices, user)
-    except ActionError as error:
-        return _form(request, user, None, dict(form), errors_of(error), 422)
+        customer = create_customer(session, choices, user)
     return redirect(f"{BASE_PATH}/{customer.public_id}", _("Saved."))
 
 
@@ -130,12 +127,9 @@ def save(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
         row = find_record(session, Customer, request.path_params["id"])
-    try:
+    with changing(request, lambda error: _form(request, user, row, dict(form), errors_of(error), 422)) as session:
         choices = _read(CustomerChange, form)
-        with context.database.session_scope() as session:
-            change_customer(session, find_record(session, Customer, row.public_id), choices, user)
-    except ActionError as error:
-        return _form(request, user, row, dict(form), errors_of(error), 422)
+        change_customer(session, find_record(session, Customer, row.public_id), choices, user)
     return redirect(f"{BASE_PATH}/{row.public_id}", _("Saved."))
 
 
@@ -187,12 +181,9 @@ def change_order(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     with context.database.reading() as session:
         row = find_record(session, Order, request.path_params["id"])
-    try:
-        with context.database.session_scope() as session:
-            values = {**form, "customer": _owner(session, text(form, "owner"))}
-            save_order(session, find_record(session, Order, row.public_id), parse(OrderChange, values))
-    except ActionError as error:
-        return _order_form(request, row, dict(form), errors_of(error), 422)
+    with changing(request, lambda error: _order_form(request, row, dict(form), errors_of(error), 422)) as session:
+        values = {**form, "customer": _owner(session, text(form, "owner"))}
+        save_order(session, find_record(session, Order, row.public_id), parse(OrderChange, values))
     return redirect(f"/orders/{row.public_id}", _("Saved."))
 
 

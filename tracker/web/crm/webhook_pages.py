@@ -21,8 +21,7 @@ from tracker.notifications.webhooks import (
     rotate_secret,
     send_test,
 )
-from tracker.runtime.localized_text import ActionError
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import changing, perform_on
 from tracker.web.http.forms import FormErrors, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -64,12 +63,11 @@ def webhooks(request: Request, user: User) -> Response:
 def add_webhook(request: Request, user: User, form: FormData) -> Response:
     """Makes a webhook and shows its secret on the very page that answers: nowhere else, never again."""
     context = context_of(request)
-    try:
+    with changing(
+        request, lambda error: _list_page(request, user, text(form, "url", 2000), _kinds(form), errors_of(error), 422)
+    ) as session:
         new = parse(NewEndpoint, {**form, "kinds": _kinds(form)})
-        with context.database.session_scope() as session:
-            endpoint, secret = create_endpoint(session, context, user, new)
-    except ActionError as error:
-        return _list_page(request, user, text(form, "url", 2000), _kinds(form), errors_of(error), 422)
+        endpoint, secret = create_endpoint(session, context, user, new)
     return _endpoint_page(request, user, endpoint.public_id, secret=secret)
 
 
@@ -82,17 +80,14 @@ def webhook(request: Request, user: User) -> Response:
 def save_webhook(request: Request, user: User, form: FormData) -> Response:
     """``act`` is save, on, off or remove."""
     context, id_, act = context_of(request), request.path_params["id"], text(form, "act")
-    try:
-        with context.database.session_scope() as session:
-            endpoint = owned(session, WebhookEndpoint, user, id_)
-            if act == "remove":
-                session.delete(endpoint)
-                return redirect(BASE_PATH, _("The webhook is deleted. Nothing more is sent to it."))
-            change_endpoint(session, context, endpoint, _change(form, act))
-    except ActionError as error:
-        if error.code == "not_found":
-            raise
-        return _endpoint_page(request, user, id_, wrong=errors_of(error), status=422)
+    with changing(
+        request, lambda error: _endpoint_page(request, user, id_, wrong=errors_of(error), status=422)
+    ) as session:
+        endpoint = owned(session, WebhookEndpoint, user, id_)
+        if act == "remove":
+            session.delete(endpoint)
+            return redirect(BASE_PATH, _("The webhook is deleted. Nothing more is sent to it."))
+        change_endpoint(session, context, endpoint, _change(form, act))
     return redirect(f"{BASE_PATH}/{id_}", _("Saved."))
 
 

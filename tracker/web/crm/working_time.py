@@ -11,11 +11,11 @@ from tracker.crm.working_time import DAYS, WorkingTime, change_working_time, wor
 from tracker.locale import N_, _
 from tracker.mail.fields import ResponseModel
 from tracker.models import Role, User
-from tracker.runtime.localized_text import ActionError
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.errors import Problem
 from tracker.web.api.idempotency import idempotent
+from tracker.web.http.actions import changing
 from tracker.web.http.forms import FormErrors, errors_of, is_checked, parse, text, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -50,12 +50,9 @@ def save_hours(request: Request, user: User, form: FormData) -> Response:
         "presence_minutes": text(form, "presence_minutes"),
     }
     typed_hours = {"days": typed["days"] if typed["counts"] else None, "holidays": typed["holidays"].split()}
-    try:
+    with changing(request, lambda error: _page(request, typed, errors_of(error), 422)) as session:
         change = parse(WorkingTime, {**typed, **typed_hours})
-        with context_of(request).database.session_scope() as session:
-            change_working_time(session, change, user)
-    except ActionError as error:
-        return _page(request, typed, errors_of(error), 422)
+        change_working_time(session, change, user)
     return redirect(BASE_PATH, _("Saved."))
 
 

@@ -1,6 +1,7 @@
 """What the forms of pages do: one change in one transaction, then another page that says so, or why not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlmodel import Session
@@ -9,10 +10,46 @@ from starlette.responses import Response
 
 from tracker.locale import localize
 from tracker.models import User
-from tracker.models.ownership import owned
+from tracker.models.ownership import Owned, owned
 from tracker.models.rows import Row
 from tracker.runtime.localized_text import ActionError
 from tracker.web.http.templating import context_of, redirect
+
+
+class EarlyResponse(Exception):
+    """Ends a handler with this response, from wherever it is raised."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+@contextmanager
+def answering(show: Callable[[ActionError], Response]) -> Iterator[None]:
+    """What is refused within is answered by ``show``, and what follows is not done. What is not there is a 404."""
+    try:
+        yield
+    except ActionError as error:
+        if error.code == "not_found":
+            raise
+        raise EarlyResponse(show(error)) from error
+
+
+@contextmanager
+def changing(request: Request, show: Callable[[ActionError], Response]) -> Iterator[Session]:
+    """The same in one transaction."""
+    with answering(show), context_of(request).database.session_scope() as session:
+        yield session
+
+
+def problem_at(path: str, sentence: str = "%(reason)s") -> Callable[[ActionError], Response]:
+    """To that page, which says what was refused."""
+    return lambda error: redirect(path, sentence % {"reason": localize(error)}, kind="problem")
+
+
+def named_row(request: Request, user: User, model: type[Owned]) -> Owned:
+    """The row of this person that the address names. Raises :class:`ActionError` ``not_found``."""
+    with context_of(request).database.reading() as session:
+        return owned(session, model, user, request.path_params["id"])
 
 
 def perform(
@@ -20,13 +57,8 @@ def perform(
 ) -> Response:
     """Does ``work`` and goes ``onward`` (or ``back``) with the sentence; or ``back``, with that of the :class:`ActionError` it
     raised. What is not there is a 404. A sentence may name columns of the row that ``work`` returns, as ``%(name)s``."""
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = work(session)
-    except ActionError as error:
-        if error.code == "not_found":
-            raise
-        return redirect(back, localize(error), kind="problem")
+    with changing(request, problem_at(back)) as session:
+        row = work(session)
     return redirect(onward or back, sentence % row.model_dump() if isinstance(row, Row) else sentence, **undo)
 
 

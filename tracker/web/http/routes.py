@@ -27,6 +27,7 @@ from starlette.routing import BaseRoute, Route
 from tracker.locale import best_language, use_locale
 from tracker.models import Role, User
 from tracker.runtime.context import AppContext
+from tracker.web.http.actions import EarlyResponse
 from tracker.web.http.body_limit import limited
 from tracker.web.http.flash import put_flash
 from tracker.web.http.sessions import current_user, renew_session
@@ -92,24 +93,17 @@ class Routes(list[BaseRoute]):
         return add
 
 
-class RedirectRequired(Exception):
-    """The visitor has to go through another page first."""
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-
-
 def signed_in(request: Request) -> User:
     """The person of this request; everybody else is sent to sign in (or to set up, while there is nobody)."""
     user: User | None = request.state.user
     if user is not None:
         return user
     if not has_people(request):
-        raise RedirectRequired(RedirectResponse("/set-up", 303))
+        raise EarlyResponse(RedirectResponse("/set-up", 303))
     if request.headers.get("sec-fetch-dest") == "empty":  # a script's call: it cannot show the sign-in page
         raise HTTPException(401)
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "") if request.method == "GET" else "/"
-    raise RedirectRequired(RedirectResponse("/sign-in" if back == "/" else f"/sign-in?next={quote(back)}", 303))
+    raise EarlyResponse(RedirectResponse("/sign-in" if back == "/" else f"/sign-in?next={quote(back)}", 303))
 
 
 def signed_in_admin(request: Request) -> User:
@@ -145,8 +139,8 @@ def _handle(request: Request, enter: Callable[[], Response]) -> Response:
     with use_locale(*locale_of(request)):
         try:
             response = enter()
-        except RedirectRequired as redirect:
-            response = redirect.response
+        except EarlyResponse as early:
+            response = early.response
     _finish_response(context, request, response)
     return response
 

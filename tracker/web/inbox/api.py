@@ -167,7 +167,7 @@ def list_letters(call: Caller, query: Annotated[LetterQuery, Query()]) -> Listin
     """My letters, newest first."""
     with call.reading() as session:
         rows, after = _page(session, call, query.filter(), query)
-        return Listing(items=[LetterLine(**facts) for facts in _facts(session, rows)], next=after)
+        return Listing(items=_lines(session, rows), next=after)
 
 
 @letters.post("/letters/external", response_model=LetterLine, status_code=201)
@@ -176,7 +176,7 @@ def post_external_letter(call: Caller, new: ExternalLetter) -> Response:
 
     def work(session: Session) -> LetterLine:
         letter = accept_external(session, call.context, call.user, new)
-        return LetterLine(**_facts(session, rows_of(session, call.user, [letter]))[0])
+        return _lines(session, rows_of(session, call.user, [letter]))[0]
 
     return idempotent(call, work, status=201)
 
@@ -236,7 +236,7 @@ def post_binding(call: Caller, id: str, request: BindingRequest) -> Response:
         order = named_record(session, Order, request.order, "order")
         customer = named_record(session, Customer, request.customer, "customer")
         bind_by_hand(session, letter, call.user, order=order, customer=customer)
-        return LetterLine(**_facts(session, rows_of(session, call.user, [letter]))[0])
+        return _lines(session, rows_of(session, call.user, [letter]))[0]
 
     return idempotent(call, work)
 
@@ -305,7 +305,8 @@ def _on_enquiry(call: RequestContext, id: str, work: Callable[[Session, Letter, 
 def _enquiry_lines(session: Session, rows: Sequence[LetterRow]) -> list[EnquiryLine]:
     sources = attributions(session, [row.letter.id for row in rows])
     return [
-        EnquiryLine(
+        EnquiryLine.of_row(
+            row.letter,
             **facts,
             repeats=row.repeated,
             attribution=sources.get(row.letter.id),
@@ -327,12 +328,16 @@ def _page(
     return listing.rows, str(listing.next) if listing.next else None
 
 
+def _lines(session: Session, rows: Sequence[LetterRow]) -> list[LetterLine]:
+    return [LetterLine.of_row(row.letter, **facts) for row, facts in zip(rows, _facts(session, rows), strict=True)]
+
+
 def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
+    """What an answer says of each letter that does not stand in its row."""
     boxes = public_ids(session, Mailbox, (row.letter.mailbox_id for row in rows))
     enquiries = public_ids(session, Letter, (row.letter.repeat_of_id for row in rows))
     return [
         {
-            "id": row.letter.public_id,
             "mailbox": boxes.get(row.letter.mailbox_id),
             "repeat_of": enquiries.get(row.letter.repeat_of_id or 0),
             "in_reply_to_message": row.answers.public_id if row.answers else None,
@@ -340,14 +345,9 @@ def _facts(session: Session, rows: Sequence[LetterRow]) -> list[dict[str, Any]]:
             "binding_flags": row.binding.flags if row.binding else [],
             "binding_rule": row.binding.rule if row.binding else None,
             "counted": row.letter.counted and row.letter.withdrawn_at is None,
-            **row.letter.model_dump(include=_SAME),
         }
         for row in rows
     ]
-
-
-_MADE = "id mailbox repeat_of in_reply_to_message bound binding_rule binding_flags counted"
-_SAME = set(LetterLine.model_fields) - set(_MADE.split())
 
 
 def _bound(row: LetterRow) -> BoundResponse | None:

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from tracker.crm.access import find_letter
 from tracker.crm.enquiries import list_counts
 from tracker.inbound.mark_spam import mark_spam, unmark_spam
-from tracker.locale import _, localize, zone
+from tracker.locale import _, zone
 from tracker.models import User
 from tracker.runtime.context import AppContext
-from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor
+from tracker.web.http.actions import answering, problem_at
 from tracker.web.http.download import csv_response
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
@@ -57,10 +57,8 @@ def enquiries(request: Request, user: User) -> Response:
 @routes.page("/enquiries/export")
 def export(request: Request, user: User) -> Response:
     """Everything that passes the filter as a CSV file, however much it is."""
-    try:
+    with answering(problem_at("/enquiries")):
         chosen = LetterFilter.from_query(request.query_params)
-    except ActionError as error:
-        return redirect("/enquiries", localize(error), kind="problem")
     head = [
         _("Received"), _("Sender"), _("Sender’s name"), _("Recipient"), _("Subject"), _("Mailbox"), _("Category"),
         _("Standing"), _("Attachments"), _("Address in Inkling"),

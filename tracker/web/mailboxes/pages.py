@@ -43,7 +43,7 @@ from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
 from tracker.web.accounts.oauth_page import PURPOSES, purpose_of
 from tracker.web.api.errors import STATUS
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import changing, named_row, perform_on
 from tracker.web.http.forms import FormErrors, errors_of, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -94,16 +94,13 @@ def edit(request: Request, user: User) -> Response:
 def add(request: Request, user: User, form: FormData) -> Response:
     context = context_of(request)
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
-    try:
+    with changing(request, lambda error: _refused(request, user, None, form, error)) as session:
         choices, server = read_form(context, form, is_new=True)
-        with context.database.session_scope() as session:
-            if picked := text(form, "credential"):
-                credential = chosen_credential(session, user, picked)
-            else:
-                credential = make_credential(session, context, user.id, server)
-            mailbox = connect_mailbox(session, user.id, credential, choices)
-    except ActionError as error:
-        return _refused(request, user, None, form, error)
+        if picked := text(form, "credential"):
+            credential = chosen_credential(session, user, picked)
+        else:
+            credential = make_credential(session, context, user.id, server)
+        mailbox = connect_mailbox(session, user.id, credential, choices)
     return tested(request, user, mailbox)
 
 
@@ -120,17 +117,16 @@ def limit(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
-    context, mailbox = context_of(request), _own(request, user)
+    context, mailbox = context_of(request), named_row(request, user, Mailbox)
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
-    try:
+    with changing(
+        request, lambda error: _refused(request, user, named_row(request, user, Mailbox), form, error)
+    ) as session:
         choices, server = read_form(context, form, is_new=False)
-        with context.database.session_scope() as session:
-            mailbox = owned(session, Mailbox, user, mailbox.public_id)
-            credential = _credential_for(session, context, mailbox, server)
-            change_mailbox(session, mailbox, credential, choices)
-            ready = can_sign_in(credential)
-    except ActionError as error:
-        return _refused(request, user, _own(request, user), form, error)
+        mailbox = owned(session, Mailbox, user, mailbox.public_id)
+        credential = _credential_for(session, context, mailbox, server)
+        change_mailbox(session, mailbox, credential, choices)
+        ready = can_sign_in(credential)
     if not ready:
         sentence = _("Saved. The server or login is another one now, so the password was forgotten: enter it again.")
         return redirect(f"{BASE_PATH}/{mailbox.public_id}#secret", sentence, kind="problem")
@@ -141,7 +137,7 @@ def save(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}/check")
 def check(request: Request, user: User, _form: FormData) -> Response:
-    return tested(request, user, _own(request, user))
+    return tested(request, user, named_row(request, user, Mailbox))
 
 
 @routes.action(f"{BASE_PATH}/{{id}}/sync")
@@ -180,11 +176,6 @@ def recount_now(request: Request, user: User, _form: FormData) -> Response:
         done = recount(session, mailbox)
     sentence = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
     return redirect(f"{BASE_PATH}/{mailbox.public_id}", sentence)
-
-
-def _own(request: Request, user: User) -> Mailbox:
-    with context_of(request).database.reading() as session:
-        return owned(session, Mailbox, user, request.path_params["id"])
 
 
 def _credential_for(session: Session, context: AppContext, mailbox: Mailbox, change: NewCredentials) -> Credential:

@@ -202,13 +202,10 @@ def _shapes(session: Session, message: Message, events: Any) -> list[EventRespon
 
 
 def _shape(event: Event, delivery: Delivery | None, links: Mapping[int, str]) -> EventResponse:
-    return EventResponse(
-        id=event.public_id,
-        at=event.at,
-        kind=event.kind,
+    return EventResponse.of_row(
+        event,
         delivery=delivery.public_id if delivery else None,
         address=delivery.address if delivery else None,
         url=links.get(event.link) if event.link is not None else None,
-        client=event.client,
         verdict=VerdictResponse.of(event),
     )

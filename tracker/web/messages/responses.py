@@ -59,11 +59,10 @@ class DeliveryResponse(ResponseModel):
 
     @classmethod
     def of(cls, row: Delivery) -> "DeliveryResponse":
-        plain = set(cls.model_fields) - {"id", "tracking"}
         tracking = TrackingResponse(
             opens=_purpose(row.opens_on, row.opens_rule), clicks=_purpose(row.clicks_on, row.clicks_rule)
         )
-        return cls(id=row.public_id, tracking=tracking, **row.model_dump(include=plain))
+        return cls.of_row(row, tracking=tracking)
 
 
 def _purpose(on: bool, rule: str) -> PurposeResponse:
@@ -82,7 +81,7 @@ class LinkResponse(ResponseModel):
 
     @classmethod
     def of(cls, row: TrackedLink) -> "LinkResponse":
-        return cls(index=row.position, **row.model_dump(include=set(cls.model_fields) - {"index"}))
+        return cls.of_row(row, index=row.position)
 
 
 class MessageLine(ResponseModel):
@@ -134,15 +133,11 @@ def message_lines(session: Session, rows: list[Message]) -> list[MessageLine]:
     return [_line(row, accounts.get(row.account_id)) for row in rows]
 
 
-_PLAIN = set(MessageLine.model_fields) - {"id", "account", "from_", "tracked", "counts"}
-
-
 def _line(row: Message, account: str | None) -> MessageLine:
-    return MessageLine(
-        id=row.public_id,
+    return MessageLine.of_row(
+        row,
         account=account,
         from_=AddressResponse(address=row.from_address, name=row.from_name),
         tracked=row.opens_tracked > 0 or row.clicks_tracked > 0,
-        counts=Counts(**row.model_dump(include=set(Counts.model_fields))),
-        **row.model_dump(include=_PLAIN),
+        counts=Counts.of_row(row),
     )

@@ -13,7 +13,7 @@ from tracker.locale import _, localize, ngettext, use_locale
 from tracker.models import ApiToken, User
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.users import UNDO_SECONDS, ProfileChange
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import answering, changing, perform_on
 from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, is_checked, parse, secret, text, zones
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import session_token_of
@@ -60,10 +60,8 @@ def save(request: Request, user: User, form: FormData) -> Response:
 def change_password(request: Request, user: User, form: FormData) -> Response:
     """Needs the present password; ends every other session of this person."""
     context, target, wrong = context_of(request), f"password of {user.public_id}", FormErrors()
-    try:
+    with answering(lambda error: _page(request, user, {"present": localize(error)}, 429)):
         count_attempt(context, target)
-    except ActionError as error:
-        return _page(request, user, {"present": localize(error)}, 429)
     try:
         with context.database.session_scope() as session:
             person = session.get_one(User, user.id)
@@ -112,11 +110,8 @@ def tokens(request: Request, user: User) -> Response:
 @routes.action(TOKENS)
 def add_token(request: Request, user: User, form: FormData) -> Response:
     """Makes a token and shows it on the very page that answers: nowhere else, never again."""
-    try:
-        with context_of(request).database.session_scope() as session:
-            row, token = users.add_token(session, user, text(form, "name"))
-    except ActionError as error:
-        return _tokens_page(request, user, errors_of(error), status=422)
+    with changing(request, lambda error: _tokens_page(request, user, errors_of(error), status=422)) as session:
+        row, token = users.add_token(session, user, text(form, "name"))
     return _tokens_page(request, user, made=token, made_name=row.name)
 
 

@@ -14,7 +14,7 @@ from tracker.consent.events import NewConsent, record
 from tracker.consent.ledger import broken_at, consent_of, jurisdiction, ledger
 from tracker.consent.rules import ConsentState, Purpose
 from tracker.mail.fields import RequestModel, ResponseModel
-from tracker.models import ConsentEntry, Recipient, Role
+from tracker.models import Recipient, Role
 from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching, printable
 from tracker.runtime.csv_file import UnreadableFile
 from tracker.web.api.authenticated import router
@@ -100,10 +100,6 @@ class ConsentResponse(ResponseModel):
     previous_digest: str
     digest: str
 
-    @classmethod
-    def of(cls, entry: ConsentEntry) -> "ConsentResponse":
-        return cls(id=entry.public_id, **entry.model_dump(include=set(cls.model_fields) - {"id"}))
-
 
 class Chain(Listing[ConsentResponse]):
     """The whole chain, oldest first; ``broken_at`` is the first entry that was tampered with."""
@@ -126,7 +122,7 @@ def get_consent(call: Caller, address: str) -> Chain:
     """The whole ledger of one person, oldest entry first."""
     with call.reading() as session:
         recipient = look_up(session, address)
-        items = [ConsentResponse.of(entry) for entry in ledger(session, recipient)]
+        items = [ConsentResponse.of_row(entry) for entry in ledger(session, recipient)]
         return Chain(items=items, broken_at=broken_at(session, recipient))
 
 
@@ -137,7 +133,7 @@ def post_consent(call: Caller, address: str, new: NewConsent) -> Response:
     def work(session: Session) -> ConsentResponse:
         recipient = find_or_make(session, printable(address))
         entry = record(session, recipient, new, call.actor)
-        return ConsentResponse.of(entry)
+        return ConsentResponse.of_row(entry)
 
     return idempotent(call, work, status=201)
 
@@ -172,10 +168,8 @@ def _shape_of(session: Session, row: Recipient) -> RecipientResponse:
 
 
 def _shape(row: Recipient, states: Mapping[Purpose, ConsentState]) -> RecipientResponse:
-    plain = set(RecipientResponse.model_fields) - {"id", "consent", "rules_of"}
     consent = Consent(**{purpose.value: state.value for purpose, state in states.items()})
-    code = jurisdiction(row).code
-    return RecipientResponse(id=row.public_id, consent=consent, rules_of=code, **row.model_dump(include=plain))
+    return RecipientResponse.of_row(row, consent=consent, rules_of=jurisdiction(row).code)
 
 
 class ConsentFile(RequestModel):

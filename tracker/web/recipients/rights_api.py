@@ -54,6 +54,4 @@ def delete_recipient(call: Caller, address: str) -> ReceiptResponse:
             403, "Erasure takes colleagues’ mail as well, so it is an administrator’s to do. Ask one of them."
         )
     receipt = erase(call.context, printable(address), call.actor)
-    return ReceiptResponse(
-        receipt=receipt.public_id, at=receipt.at, digest=receipt.digest, text=receipt.text, done=receipt.done
-    )
+    return ReceiptResponse.of_row(receipt, receipt=receipt.public_id)

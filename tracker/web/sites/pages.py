@@ -16,7 +16,7 @@ from tracker.sites.block_search import places_in
 from tracker.sites.hosts import shown_host
 from tracker.sites.inputs import NewBlock, NewSite
 from tracker.sites.sites import remove_block, remove_site, save_block, save_site
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import changing, named_row, perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -45,8 +45,7 @@ def new_site(request: Request, user: User) -> Response:
 
 @routes.page(BASE_PATH + "/site/{id}")
 def site(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        row = owned(session, Site, user, request.path_params["id"])
+    row = named_row(request, user, Site)
     values = {**row.model_dump(), "hosts": "\n".join(map(shown_host, row.hosts))}
     return _site_form(request, row, {**values, "ignored_referrers": "\n".join(row.ignored_referrers)}, {})
 
@@ -108,8 +107,7 @@ def new_block(request: Request, user: User) -> Response:
 
 @routes.page(BASE_PATH + "/blocks/{id}")
 def block(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        row = owned(session, SiteBlock, user, request.path_params["id"])
+    row = named_row(request, user, SiteBlock)
     return _block_form(request, user, row, row.model_dump(), {})
 
 
@@ -129,12 +127,9 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
         with context_of(request).database.reading() as session:
             row = owned(session, SiteBlock, user, id) if id else None
         return _block_form(request, user, row, typed, {}, places=places, html=text(form, "html", LARGEST_PAGE))
-    try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteBlock, user, id) if id else None
-            saved = save_block(session, context_of(request), user, row, parse(NewBlock, typed))
-    except ActionError as error:
-        return _block_form(request, user, row, typed, errors_of(error), 422)
+    with changing(request, lambda error: _block_form(request, user, row, typed, errors_of(error), 422)) as session:
+        row = owned(session, SiteBlock, user, id) if id else None
+        saved = save_block(session, context_of(request), user, row, parse(NewBlock, typed))
     if row is None:  # what comes next when one sets up a site
         text_after = _("The block “%(name)s” is saved. Now say what its visitors see.", name=saved.name)
         return redirect(f"{BASE_PATH}/rules/new?block={saved.public_id}", text_after)

@@ -22,6 +22,7 @@ from tracker.sites.reattribution import ReattributedLetter, attribute_anew, sour
 from tracker.web.api.authenticated import router
 from tracker.web.api.call import Caller
 from tracker.web.api.idempotency import idempotent
+from tracker.web.http.actions import changing, problem_at
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -150,13 +151,10 @@ def preview_page(request: Request, user: User) -> Response:
 @routes.action(PAGE)
 def decide_again(request: Request, user: User, form: FormData) -> Response:
     chosen = {name: text(form, name) for name in ("since", "until", "letter")}
-    try:
-        with context_of(request).database.session_scope() as session:
-            changes = _changes(session, user, *_chosen(chosen))
-            attribute_anew(session, changes)
-            count = len(changes)
-    except ActionError as error:
-        return redirect(PAGE, localize(error.sentence), kind="problem")
+    with changing(request, problem_at(PAGE)) as session:
+        changes = _changes(session, user, *_chosen(chosen))
+        attribute_anew(session, changes)
+        count = len(changes)
     back = f"/letters/{chosen['letter']}" if chosen["letter"] else "/reports/letters"
     return redirect(back, _("Sources changed: %(count)s.", count=count))
 

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from tracker.inbound.probe import send_probe
 from tracker.locale import gettext as _
-from tracker.locale import localize
 from tracker.models import Mailbox, Role, Site, SiteBlock, SiteRule, User
 from tracker.models.ownership import owned, owned_rows
 from tracker.runtime.localized_text import ActionError
@@ -20,7 +19,7 @@ from tracker.sites.inputs import NewRule, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import NEEDS_PROBE, remove_rule, save_rule, warnings_of
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import answering, named_row, perform_on, problem_at
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -88,8 +87,7 @@ def new_rule(request: Request, user: User) -> Response:
 
 @routes.page(RULES + "/{id}")
 def rule(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        row = owned(session, SiteRule, user, request.path_params["id"])
+    row = named_row(request, user, SiteRule)
     return _rule_form(request, user, row, row.model_dump(), {})
 
 
@@ -135,11 +133,9 @@ def _save_untested(request: Request, user: User, id: str | None, values: dict[st
 @routes.action(RULES + "/{id}/probe")
 def send_test_letter(request: Request, user: User, form: FormData) -> Response:
     back = f"{RULES}/{request.path_params['id']}#probe"
-    try:
+    with answering(problem_at(back)):
         test_mails.take(user)
         send_probe(context_of(request), user, request.path_params["id"])
-    except ActionError as error:
-        return redirect(back, localize(error), kind="problem")
     return redirect(back)
 
 

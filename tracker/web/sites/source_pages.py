@@ -18,7 +18,7 @@ from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.sites.inputs import NewSource
 from tracker.sites.sites import move, remove_source, save_source
 from tracker.sites.source_names import CHANNEL_LABELS, FIELD_LABELS, OPERATOR_LABELS, STANDARD, UNKNOWN_FIELDS
-from tracker.web.http.actions import perform_on
+from tracker.web.http.actions import changing, named_row, perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -41,8 +41,7 @@ def new_source(request: Request, user: User) -> Response:
 
 @routes.page(SOURCES + "/{id}")
 def source(request: Request, user: User) -> Response:
-    with context_of(request).database.reading() as session:
-        row = owned(session, SiteSource, user, request.path_params["id"])
+    row = named_row(request, user, SiteSource)
     return _source_form(request, row, row.model_dump(), {})
 
 
@@ -52,13 +51,12 @@ def save_source_form(request: Request, user: User, form: FormData) -> Response:
     """A new source, or one changed."""
     id, row = request.path_params.get("id"), None
     values: dict[str, Any] = {name: text(form, name) for name in ("name", "channel", "group")}
-    try:
+    with changing(
+        request, lambda error: _source_form(request, row, {"conditions": None, **values}, errors_of(error), 422)
+    ) as session:
         values["conditions"] = _read_conditions(form)
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteSource, user, id) if id else None
-            saved = save_source(session, context_of(request), user, row, parse(NewSource, values))
-    except ActionError as error:
-        return _source_form(request, row, {"conditions": None, **values}, errors_of(error), 422)
+        row = owned(session, SiteSource, user, id) if id else None
+        saved = save_source(session, context_of(request), user, row, parse(NewSource, values))
     return redirect(SOURCES, _("The source “%(name)s” is saved.", name=saved.name))
 
 

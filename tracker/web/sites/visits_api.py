@@ -91,7 +91,8 @@ def list_visits(call: Caller, query: Annotated[VisitQuery, Query()]) -> Listing[
         rows, after = page(
             session, owned_rows(Visit, call.user).where(*_conditions(session, call, query)), Visit, query, at="began_at"
         )
-        return Listing(items=[VisitLine(**facts) for facts in _facts(session, rows)], next=after)
+        items = [VisitLine.of_row(row, **facts) for row, facts in zip(rows, _facts(session, rows), strict=True)]
+        return Listing(items=items, next=after)
 
 
 @visits.get("/visits/{id}", response_model=VisitResponse)
@@ -100,7 +101,8 @@ def get_visit(call: Caller, id: str) -> VisitResponse:
     with call.reading() as session:
         visit = owned(session, Visit, call.user, id)
         (facts,) = _facts(session, [visit])
-        return VisitResponse(
+        return VisitResponse.of_row(
+            visit,
             **facts,
             sessions=_sessions(session, visit),
             pages=[
@@ -136,14 +138,11 @@ def _conditions(session: Session, call: RequestContext, query: VisitQuery) -> li
 def _facts(session: Session, rows: Sequence[Visit]) -> list[dict[str, Any]]:
     sites = public_ids(session, Site, (row.site_id for row in rows))
     rules = public_ids(session, SiteRule, (row.rule_id for row in rows))
-    same = set(VisitLine.model_fields) - {"id", "site", "rule", "pages_seen"}
     return [
         {
-            "id": row.public_id,
             "site": sites.get(row.site_id, ""),
             "rule": rules.get(row.rule_id),
             "pages_seen": row.pages,
-            **row.model_dump(include=same),
         }
         for row in rows
     ]

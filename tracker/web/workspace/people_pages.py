@@ -16,7 +16,7 @@ from tracker.models import Role, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.keyring import token_digest
 from tracker.runtime.localized_text import ActionError, LocalizedText
-from tracker.web.http.actions import perform
+from tracker.web.http.actions import changing, perform
 from tracker.web.http.forms import FormErrors, ends_tokens, errors_of, secret, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.sessions import login
@@ -36,11 +36,8 @@ def people(request: Request, user: User) -> Response:
 def add(request: Request, user: User, form: FormData) -> Response:
     """A new person without a password, and the one-time link to choose one."""
     values = {name: text(form, name) for name in ("name", "email", "role", "locale")}
-    try:
-        with context_of(request).database.session_scope() as session:
-            made = users.add(session, **values)
-    except ActionError as error:
-        return _page(request, user, errors_of(error), values, status=422)
+    with changing(request, lambda error: _page(request, user, errors_of(error), values, status=422)) as session:
+        made = users.add(session, **values)
     return _page(request, user, link_for=made)
 
 

@@ -23,7 +23,7 @@ from tracker.locale import LANGUAGES, N_, _, ngettext, use_locale
 from tracker.models import PolicyChange, Role, User
 from tracker.models.rows import rows_by_id
 from tracker.outbound.footer_text import LONGEST, WHAT
-from tracker.runtime.localized_text import ActionError
+from tracker.web.http.actions import changing
 from tracker.web.http.forms import FormErrors, errors_of, is_checked, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -42,11 +42,8 @@ def policy(request: Request, _user: User) -> Response:
 @routes.admin_action(BASE_PATH)
 def save(request: Request, user: User, form: FormData) -> Response:
     chosen, reason, context = text(form, "policy"), text(form, "reason", 2000), context_of(request)
-    try:
-        with context.database.session_scope() as session:
-            set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(context))
-    except ActionError as error:
-        return _page(request, chosen, reason, errors_of(error), 422)
+    with changing(request, lambda error: _page(request, chosen, reason, errors_of(error), 422)) as session:
+        set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(context))
     return redirect(BASE_PATH, _("The consent policy is now “%(policy)s”.", policy=policy_name(Pack(chosen))))
 
 
