@@ -166,7 +166,7 @@ def _tasks_of_reading(context: AppContext) -> list[Task]:
 
 def _tasks_of_notifications() -> list[Task]:
     digests, notice_mail = (
-        _side_by_side(digest.people_waiting, digest.send_to),
+        _side_by_side(digest.people_waiting, digest.send_due),
         _side_by_side(notices.people_to_tell, notices.tell_person),
     )
     hooks, pushes = AccountPool(endpoints_due, deliver_to_endpoint, 16), AccountPool(subscriptions_due, push_to_browser)

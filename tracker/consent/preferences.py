@@ -95,10 +95,10 @@ def set_policy(
     set_preference(session, "policy_reason", reason.strip(), by)
 
 
-def change_rule(session: Session, name: str, value: Any, reason: str = "", by: int | None = None) -> None:
+def change_rule(session: Session, name: str, value: Any, by: int | None = None) -> None:
     """Changes one of the other rules of consent, and notes it in their history when it is different."""
     if preference(session, name) != value:
-        _note_change(session, name, value, reason, by)
+        _note_change(session, name, value, "", by)
         set_preference(session, name, value, by)
 
 

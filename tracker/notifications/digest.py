@@ -56,11 +56,6 @@ def people_waiting(session: Session, moment: datetime) -> list[WaitingSender]:
     ]
 
 
-def send_to(context: AppContext, user_id: int | None, shutdown: Shutdown) -> int:
-    """Sends one person's digest, if it is due."""
-    return send_due(context, user_id, shutdown)
-
-
 def send_due(context: AppContext, user_id: int | None = None, shutdown: Shutdown | None = None) -> int:
     """Sends one digest that is due, of this person or of anybody. Returns 1 when there was one, else 0. Holds no transaction while
     it is handed over. What a shutdown cuts is due again at once."""

@@ -1,7 +1,7 @@
 """What a person does with a message that was sent: silence its bell, be reminded of it, be done with it, end its tracking.
 
 Open pages are told. Actions raise :class:`tracker.runtime.localized_text.ActionError`. What waits is taken back in
-:mod:`tracker.outbound.send`.
+:mod:`tracker.outbound.cancel`.
 """
 
 from datetime import timedelta

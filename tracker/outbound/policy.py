@@ -77,19 +77,13 @@ class PolicyQuestion:
 
 
 def plan_policy(
-    session: Session,
-    context: AppContext,
-    user: User,
-    draft: Draft,
-    *,
-    account: Account | None = None,
-    untouched: str | None = None,
+    session: Session, context: AppContext, user: User, draft: Draft, account: Account | None
 ) -> list[PlannedRecipient]:
-    """The policy of every addressee, as it would be frozen now. ``untouched`` is why no copy can be changed, if so.
+    """The policy of every addressee, as it would be frozen now.
 
     Raises :class:`tracker.outbound.draft.SendError` for an address that cannot be used.
     """
-    return plan_policies(session, context, [PolicyQuestion(user, draft, account, untouched)])[0]
+    return plan_policies(session, context, [PolicyQuestion(user, draft, account)])[0]
 
 
 def plan_policies(

@@ -56,7 +56,7 @@ _UNTRIED = {"frozen": False, "tries": 0, "reply": "", "opens": 0, "clicks": 0, "
 
 def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[PlannedRecipient]:
     """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
-    return plan_policy(session, context, user, draft, account=_sending(session, user, draft))
+    return plan_policy(session, context, user, draft, _sending(session, user, draft))
 
 
 def enqueue_composed(

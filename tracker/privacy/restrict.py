@@ -29,8 +29,8 @@ def unrestrict(session: Session, recipient: Recipient) -> None:
     _recount(session, recipient, frozen=False)
 
 
-def mark_not_recipient(session: Session, event: Event, note: str, by: int | None) -> None:
-    """It was not this person: the event counts no longer, and the note says why. ``by`` is None for the person themselves."""
+def mark_not_recipient(session: Session, event: Event, note: str) -> None:
+    """It was not this person: the event counts no longer, and the note says why."""
     lock_messages(session, {event.message_id})
     reasons = [{"code": "struck", "values": {"note": " ".join(note.split())[:LONGEST_NOTE]}}]
     versions = session.exec(select(Verdict.version).where(Verdict.event_id == event.id)).all()
@@ -42,7 +42,6 @@ def mark_not_recipient(session: Session, event: Event, note: str, by: int | None
             confidence=1.0,
             reasons=reasons,
             rule_set=RULE_SET,
-            decided_by=by,
         )
     )
     event.klass, event.confidence, event.vendor, event.reasons = "unknown", 1.0, None, reasons

@@ -128,11 +128,11 @@ def placed(session: Session, row: MailboxFolder, uidvalidity: int, uids: Sequenc
     return known
 
 
-def newest_places(session: Session, row: MailboxFolder, most: int = 2) -> list[tuple[int, Letter]]:
-    """The highest UIDs that we know of this folder, with their letters."""
+def newest_places(session: Session, row: MailboxFolder) -> list[tuple[int, Letter]]:
+    """The two highest UIDs that we know of this folder, with their letters."""
     known = select(LetterCopy.uid, Letter).join(Letter, col(Letter.id) == col(LetterCopy.letter_id))
     known = known.where(LetterCopy.folder_id == row.id, LetterCopy.uidvalidity == row.uidvalidity)
-    return list(session.exec(known.order_by(col(LetterCopy.uid).desc()).limit(most)).all())
+    return list(session.exec(known.order_by(col(LetterCopy.uid).desc()).limit(2)).all())
 
 
 def renumber(session: Session, row: MailboxFolder, uidvalidity: int) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.subjects import bare_subject, is_reply_subject
@@ -10,6 +11,7 @@ from tracker.inbound.repeat import without_tag
 from tracker.mail.id_form import ids_of_our_form
 
 _MOST = 51
+_MOST_URLS = 500
 _HREF = re.compile(r"""(?:href|src)\s*=\s*["']?(https?://[^"'\s>]{1,4000})""", re.IGNORECASE)
 
 
@@ -63,9 +65,7 @@ def is_answer_by_subject(subject: str) -> bool:
     return is_reply_subject(subject) and len(bare_subject(subject)) > 3
 
 
-def quoted_urls(html: str | None, most: int = 500) -> Iterator[str]:
+def quoted_urls(html: str | None) -> Iterator[str]:
     """Addresses in a letter's HTML, in which tokens of ours may stand that name the copy it quotes."""
-    for number, match in enumerate(_HREF.finditer(html or "")):
-        if number == most:
-            return
+    for match in islice(_HREF.finditer(html or ""), _MOST_URLS):
         yield match[1].replace("&amp;", "&")

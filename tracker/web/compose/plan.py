@@ -120,7 +120,7 @@ def plan_of(
         track_links=typed.track_links,
         untracked_links=typed.leave,
     )
-    planned = plan_policy(session, context, user, draft, account=account)
+    planned = plan_policy(session, context, user, draft, account)
     links = find_links(session, context, filled.html, frozenset())
     any_clicks = any(recipient.clicks.on for recipient in planned)
     return ComposePlan(

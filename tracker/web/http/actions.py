@@ -70,6 +70,7 @@ def perform_on(
     work: Callable[[Session, Any], object],
     sentence: str = "",
     onward: str = "",
+    **undo: str,
 ) -> Response:
     """The same with the row of this person that the address names."""
 
@@ -78,4 +79,4 @@ def perform_on(
         work(session, row)
         return row
 
-    return perform(request, back, on_row, sentence, onward)
+    return perform(request, back, on_row, sentence, onward, **undo)

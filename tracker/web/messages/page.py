@@ -1,6 +1,6 @@
 """The message page: the mail as sent, its recipients, its links, and the timeline of what happened to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from tracker.consent.ledger import consent_of
 from tracker.consent.rules import ConsentState, Purpose
 from tracker.engagement.rejudge import overrule
-from tracker.locale import _, localize
+from tracker.locale import _
 from tracker.mail.maker_labels import trust_label
 from tracker.mail.safe_html import SANDBOX, has_remote_images, safe_mail
 from tracker.models import (
@@ -40,8 +40,8 @@ from tracker.outbound.messages import mute, remind, stop_tracking
 from tracker.outbound.send_quota import waits_until
 from tracker.privacy.views import note_copies_view
 from tracker.runtime.database import now
-from tracker.runtime.localized_text import ActionError
 from tracker.runtime.values import whole_number
+from tracker.web.http.actions import perform_on
 from tracker.web.http.download import download
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
@@ -164,32 +164,26 @@ def message_file(request: Request, user: User) -> Response:
 @routes.action("/mail/{id}/cancellation")
 def message_cancellation(request: Request, user: User, form: FormData) -> Response:
     """Takes the message back while it is not handed over; it is a draft again."""
-    try:
-        message = _change(request, user, cancel)
-    except ActionError as error:
-        if error.code != "conflict":
-            raise
-        return redirect(f"/mail/{request.path_params['id']}", localize(error), kind="problem")
-    return redirect(f"/compose/{message.public_id}", _("Not sent. Your message is a draft again."))
+    done, onward = _("Not sent. Your message is a draft again."), f"/compose/{request.path_params['id']}"
+    return perform_on(request, user, Message, _page_of(request), cancel, done, onward)
 
 
 @routes.action("/mail/{id}/mute")
 def message_mute(request: Request, user: User, form: FormData) -> Response:
     """``muted`` is yes or no."""
     muted = form.get("muted") == "yes"
-    message = _change(request, user, lambda session, message: mute(session, message, muted))
     done = (
         _("You will not be notified about this message.")
         if muted
         else _("You will be notified about this message again.")
     )
-    return redirect(f"/mail/{message.public_id}", done)
+    return perform_on(request, user, Message, _page_of(request), lambda session, row: mute(session, row, muted), done)
 
 
 @routes.action("/mail/{id}/tracking-end")
 def message_tracking_end(request: Request, user: User, form: FormData) -> Response:
-    message = _change(request, user, stop_tracking)
-    return redirect(f"/mail/{message.public_id}", _("This message is not tracked any more. Its links go on working."))
+    done = _("This message is not tracked any more. Its links go on working.")
+    return perform_on(request, user, Message, _page_of(request), stop_tracking, done)
 
 
 @routes.action("/mail/{id}/reminder")
@@ -197,16 +191,14 @@ def message_reminder(request: Request, user: User, form: FormData) -> Response:
     """``days`` from now; 0 takes the reminder back. ``back`` is the page to return to."""
     number = whole_number(str(form.get("days", "")), 10**6)
     days = -1 if number is None else number
-    message = _change(request, user, lambda session, message: remind(session, message, days))
     done = _("You will be reminded if no reply comes.") if days else _("No reminder any more.")
-    return redirect(local_path(text(form, "back"), f"/mail/{message.public_id}"), done)
-
-
-def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
     with context_of(request).database.session_scope() as session:
-        message = owned(session, Message, user, request.path_params["id"])
-        action(session, message)
-    return message
+        remind(session, owned(session, Message, user, request.path_params["id"]), days)
+    return redirect(local_path(text(form, "back"), _page_of(request)), done)
+
+
+def _page_of(request: Request) -> str:
+    return f"/mail/{request.path_params['id']}"
 
 
 @routes.action("/mail/{id}/reading")

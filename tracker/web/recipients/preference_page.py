@@ -133,7 +133,7 @@ def not_the_recipient(request: Request, form: FormData) -> Response:
             event = session.exec(query).first()
             if event is None:
                 raise HTTPException(404)
-            mark_not_recipient(session, event, text(form, "note", 500) or _("says: that was not me"), None)
+            mark_not_recipient(session, event, text(form, "note", 500) or _("says: that was not me"))
         return _show(request, done=_("Struck. It counts no longer."))
 
 

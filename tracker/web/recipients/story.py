@@ -79,9 +79,7 @@ class Story:
         return [list(run) for _reads, run in groupby(self.entries, key=lambda entry: entry.reads)]
 
 
-def read_story(
-    session: Session, user: User, person: Person, after: Cursor | None = None, limit: int = STORY_PAGE
-) -> Story:
+def read_story(session: Session, user: User, person: Person, after: Cursor | None) -> Story:
     """The page of the story behind a place, in a statement for each kind of thing that can have happened."""
     entries: list[StoryEntry] = []
     for rank, (source, make) in enumerate(_SOURCES):
@@ -90,11 +88,11 @@ def read_story(
             continue
         query, at, number = chosen
         place = (after.at, _bound(after, rank)) if after else None
-        rows = session.execute(in_order(query, (at, number), place).limit(limit + 1))
+        rows = session.execute(in_order(query, (at, number), place).limit(STORY_PAGE + 1))
         entries += [make(row, rank * _RANK) for row in rows]
     entries.sort(key=lambda entry: (entry.at, entry.number), reverse=True)
-    shown = entries[:limit]
-    return Story(shown, Cursor(shown[-1].at, shown[-1].number) if len(entries) > limit else None)
+    shown = entries[:STORY_PAGE]
+    return Story(shown, Cursor(shown[-1].at, shown[-1].number) if len(entries) > STORY_PAGE else None)
 
 
 _RANK = 10**12

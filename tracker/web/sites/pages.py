@@ -138,10 +138,10 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(BASE_PATH + "/blocks/{id}/removal")
 def remove_block_form(request: Request, user: User, form: FormData) -> Response:
-    def remove(session: Session, row: SiteBlock) -> None:
-        remove_block(session, context_of(request), user, row)
-
-    return perform_on(request, user, SiteBlock, BASE_PATH, remove, _("The block “%(name)s” is removed."))
+    context, sentence = context_of(request), _("The block “%(name)s” is removed.")
+    return perform_on(
+        request, user, SiteBlock, BASE_PATH, lambda session, row: remove_block(session, context, user, row), sentence
+    )
 
 
 def _block_form(

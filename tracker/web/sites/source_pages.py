@@ -109,10 +109,10 @@ def move_source(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(SOURCES + "/{id}/removal")
 def remove_source_form(request: Request, user: User, form: FormData) -> Response:
-    def remove(session: Session, row: SiteSource) -> None:
-        remove_source(session, context_of(request), user, row)
-
-    return perform_on(request, user, SiteSource, SOURCES, remove, _("The source “%(name)s” is removed."))
+    context, sentence = context_of(request), _("The source “%(name)s” is removed.")
+    return perform_on(
+        request, user, SiteSource, SOURCES, lambda session, row: remove_source(session, context, user, row), sentence
+    )
 
 
 def _sources(session: Session, user: User) -> list[SiteSource]:

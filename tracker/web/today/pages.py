@@ -1,18 +1,15 @@
 """Today, the first page: what to do next, and being done with it."""
 
-from collections.abc import Callable
-
-from sqlmodel import Session
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.locale import _
 from tracker.models import Message, User
-from tracker.models.ownership import owned
 from tracker.outbound.messages import complete, complete_interest, reopen
 from tracker.recipients import look_up
 from tracker.runtime.database import now
+from tracker.web.http.actions import perform_on
 from tracker.web.http.forms import text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, local_path, redirect, render
@@ -45,15 +42,14 @@ def today(request: Request, user: User) -> Response:
 @routes.action("/mail/{id}/completion")
 def completion(request: Request, user: User, form: FormData) -> Response:
     """Nothing is left to do about a message; ``back`` is the page to return to."""
-    message = _change(request, user, complete)
-    undo = f"/mail/{message.public_id}/completion-end"
-    return redirect(local_path(text(form, "back"), PATH), _("Done."), action=undo, action_label=_("Undo"))
+    undo = {"action": f"/mail/{request.path_params['id']}/completion-end", "action_label": _("Undo")}
+    return perform_on(request, user, Message, local_path(text(form, "back"), PATH), complete, _("Done."), **undo)
 
 
 @routes.action("/mail/{id}/completion-end")
 def completion_end(request: Request, user: User, form: FormData) -> Response:
-    _change(request, user, reopen)
-    return redirect(local_path(text(form, "back"), PATH), _("It is to be done again."))
+    back = local_path(text(form, "back"), PATH)
+    return perform_on(request, user, Message, back, reopen, _("It is to be done again."))
 
 
 @routes.action("/recipients/{who}/completion")
@@ -64,10 +60,3 @@ def interest_completion(request: Request, user: User, form: FormData) -> Respons
     return redirect(
         local_path(text(form, "back"), PATH), _("Done. You will see them here again when they do something new.")
     )
-
-
-def _change(request: Request, user: User, action: Callable[[Session, Message], None]) -> Message:
-    with context_of(request).database.session_scope() as session:
-        message = owned(session, Message, user, request.path_params["id"])
-        action(session, message)
-    return message
