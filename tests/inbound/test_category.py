@@ -3,7 +3,7 @@
 import pytest
 
 from tests.inbound.corpus import raw, simple
-from tracker.inbound.parse.category import judge
+from tracker.inbound.parse.category import categorise
 from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse.letter import parse
 from tracker.inbound.parse.reports import Failure, read_report
@@ -13,7 +13,7 @@ OWN = frozenset({"info@site.example", "marina@seller.example"})
 
 
 def category(letter: bytes) -> str:
-    return judge(parse(letter), OWN, False).category
+    return categorise(parse(letter), OWN, False).category
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def category(letter: bytes) -> str:
     ],
 )  # fmt: skip
 def test_categories(letter: bytes, expected: str) -> None:
-    judged = judge(parse(letter), OWN, False)
+    judged = categorise(parse(letter), OWN, False)
     assert judged.category == expected
     assert judged.reason
 
 
 def test_k12_our_signed_header_comes_before_everything() -> None:
-    assert judge(parse(raw("k05-two-recipients-failed-and-delayed")), OWN, True).category == "own_notification"
+    assert categorise(parse(raw("k05-two-recipients-failed-and-delayed")), OWN, True).category == "own_notification"
 
 
 def test_k5_each_recipient_has_his_own_result() -> None:

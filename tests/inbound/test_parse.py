@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inbound.corpus import DATA, raw, simple
-from tracker.inbound.parse.category import judge
+from tracker.inbound.parse.category import categorise
 from tracker.inbound.parse.file_names import LONGEST, safe_name
 from tracker.inbound.parse.identity import content_hash, identity
 from tracker.inbound.parse.letter import MOST_REFERENCES, ParsedLetter, content_of, parse
@@ -76,7 +76,7 @@ def test_every_letter_of_the_corpus_is_read(path: object) -> None:
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=20)), max_size=60).map(b"".join))
 def test_nothing_raises_on_any_bytes(octets: bytes) -> None:
     letter = checked(parse(octets))
-    judge(letter, frozenset(), False)
+    categorise(letter, frozenset(), False)
     read_report(octets)
     assert len(identity(None, letter.message_id, content_hash(letter))) == 64
     own_text(letter.text)
@@ -171,7 +171,7 @@ def test_p15_parts_headers_and_recipients_have_limits() -> None:
 def test_p15_no_field_takes_long(name: bytes, piece: bytes) -> None:
     began = time.monotonic()
     letter = parse(name + b": " + piece * (100_000 // len(piece)) + b"\n\nx")
-    judge(letter, frozenset(), False)
+    categorise(letter, frozenset(), False)
     assert time.monotonic() - began < 5
 
 
@@ -277,7 +277,7 @@ def test_k15_sealed_letters_keep_their_body_as_a_file() -> None:
 def test_k16_an_invitation_is_a_file_and_a_person() -> None:
     letter = parse(raw("k16-invitation"))
     assert [(file.content_type, file.filename) for file in letter.files] == [("text/calendar", "file-1.ics")]
-    assert judge(letter, frozenset(), False).category == "human"
+    assert categorise(letter, frozenset(), False).category == "human"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.web.conftest import ClientOf
 from tests.web.mail_world import agree
 from tests.web.reading import every, text_at
 from tracker.consent.ledger import ledger
-from tracker.consent.pending_opt_outs import begin
+from tracker.consent.pending_opt_outs import begin_pause
 from tracker.models import Letter, Mailbox, Notification, Recipient, TrackingPause, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -35,7 +35,7 @@ def pause(context: AppContext, bob: User) -> TrackingPause:
         session.add(letter)
         session.flush()
         anna = session.exec(select(Recipient)).one()
-        assert begin(session, anna, letter, WORDS)
+        begin_pause(session, anna, letter, WORDS)
         return session.exec(select(TrackingPause)).one()
 
 

@@ -23,15 +23,15 @@ DECIDE_WITHIN = timedelta(hours=72)
 BATCH = 50
 
 
-def begin(session: Session, recipient: Recipient, letter: Letter, words: str) -> bool:
-    """Pauses tracking of ``recipient`` and asks whoever got the letter. False when there is nothing (new) to ask.
+def begin_pause(session: Session, recipient: Recipient, letter: Letter, words: str) -> None:
+    """Pauses tracking of ``recipient`` and asks whoever got the letter, where there is something (new) to ask.
 
     One question per person and recipient is open at a time; the same letter in another mailbox asks nothing again.
     """
     _hold(session, recipient.id)
     states = consent_of(session, [recipient.id])[recipient.id]
     if all(no_after(states[purpose], workspace_pack(session)) is None for purpose in MEASURED):
-        return False
+        return
     moment = now()
     row = {
         "public_id": public_id(),
@@ -47,11 +47,10 @@ def begin(session: Session, recipient: Recipient, letter: Letter, words: str) ->
     }
     made = session.execute(insert_or_keep(session, TrackingPause).values(row).returning(col(TrackingPause.id))).first()
     if made is None:
-        return False
+        return
     unpaused = (col(Recipient.id) == recipient.id) & col(Recipient.paused_at).is_(None)
     session.exec(update(Recipient).where(unpaused).values(paused_at=moment))
     _tell(session, session.get_one(TrackingPause, made[0]), moment)
-    return True
 
 
 def _hold(session: Session, recipient_id: int) -> None:

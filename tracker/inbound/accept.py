@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, select
 
-from tracker.consent.pending_opt_outs import begin
+from tracker.consent.pending_opt_outs import begin_pause
 from tracker.consent.rules import asks_not_to_be_tracked, may_ask
 from tracker.crm.answers import note_copies, who_writes_from
 from tracker.crm.bind_letters import bind_letters
@@ -23,7 +23,7 @@ from tracker.inbound.enquiry import decide_enquiries
 from tracker.inbound.fetch.fetched_letter import Accepted, FetchedLetter
 from tracker.inbound.letter_notifications import add_letter_notice, add_loop_notices, loops, note_problems
 from tracker.inbound.own_addresses import is_colleague, own_addresses
-from tracker.inbound.parse.category import Judged, judge
+from tracker.inbound.parse.category import Judged, categorise
 from tracker.inbound.parse.dates import receipt
 from tracker.inbound.parse.forwarded import inner_sender, is_forwarded
 from tracker.inbound.parse.identity import content_hash, identity
@@ -56,48 +56,51 @@ def accept(session: Session, context: AppContext, mailbox: Mailbox, fetched: Fet
 
 
 def accept_all(
-    session: Session, context: AppContext, mailbox: Mailbox, some: Sequence[FetchedLetter]
+    session: Session, context: AppContext, mailbox: Mailbox, letters: Sequence[FetchedLetter]
 ) -> list[Accepted]:
     """Takes letters of one folder of ``mailbox`` in, each once, however often and from wherever it is fetched. What became of
     each, in their order. The caller commits.
 
     Two workers with the same letter make one: the second waits for the first's commit, then adds its copy.
     """
-    rules = own_addresses_of_rules(session, mailbox.user_id)
-    known = known_places(session, [fetched.place for fetched in some])
-    became = {place: _known(letter) for place, letter in known.items()}
+    site_addresses = own_addresses_of_rules(session, mailbox.user_id)
+    known = known_places(session, [fetched.place for fetched in letters])
     arrived: list[ReceivedLetter] = []
-    done: list[Accepted | None] = []
-    for fetched in some:
-        became_of_it = became.get(fetched.place)
-        if became_of_it is None and fetched.unparsed:
-            became_of_it = _unread(session, mailbox, fetched)
-        if became_of_it is None:
-            understood = _understood(session, context, mailbox, fetched, rules)
-            if understood is None:
-                became_of_it = Accepted("dropped", touch=False)
-            else:
-                arrived.append(understood)
-        done.append(became_of_it)
-    stored = iter(_stored(session, context, mailbox, arrived, rules))
-    return [letter or next(stored) for letter in done]
+    outcomes: list[Accepted | None] = []
+    for fetched in letters:
+        outcome = None
+        if fetched.place in known:
+            outcome = _known(known[fetched.place])
+        elif fetched.unparsed:
+            outcome = _unread(session, mailbox, fetched)
+        elif (understood := _understood(session, context, mailbox, fetched, site_addresses)) is not None:
+            arrived.append(understood)
+        else:
+            outcome = Accepted("dropped", touch=False)
+        outcomes.append(outcome)
+    stored = iter(_stored(session, context, mailbox, arrived, site_addresses))
+    return [outcome or next(stored) for outcome in outcomes]
 
 
 def _stored(
-    session: Session, context: AppContext, mailbox: Mailbox, arrived: Sequence[ReceivedLetter], rules: OwnAddresses
+    session: Session,
+    context: AppContext,
+    mailbox: Mailbox,
+    arrived: Sequence[ReceivedLetter],
+    site_addresses: OwnAddresses,
 ) -> list[Accepted]:
     """Letters that were understood: their rows, and everything that new ones change."""
     if not arrived:
         return []
     made = make_letters(session, arrived)
-    lying = [
+    places = [
         (letter, arrival.fetched.place, arrival.fetched.fetched_at)
         for (letter, _), arrival in zip(made, arrived, strict=True)
     ]
-    keep_places(session, lying)
+    keep_places(session, places)
     new = [(letter, arrival) for (letter, is_new), arrival in zip(made, arrived, strict=True) if is_new]
     store_letters(session, new)
-    _follow(session, context, mailbox, new, rules)
+    _apply_effects(session, context, mailbox, new, site_addresses)
     announce(session, mailbox.user_id, "letter", *(letter.public_id for letter, _ in new))
     return [Accepted("new", letter.id, touch=True) if is_new else _known(letter) for letter, is_new in made]
 
@@ -118,7 +121,7 @@ def _unread(session: Session, mailbox: Mailbox, fetched: FetchedLetter) -> Accep
 
 
 def _understood(
-    session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, rules: OwnAddresses
+    session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter, site_addresses: OwnAddresses
 ) -> ReceivedLetter | None:
     """The letter with what it is and when it came; None for our own notice, and for what one of us answers to it."""
     raw, parsed = fetched.understood
@@ -126,7 +129,7 @@ def _understood(
     if mark and is_notice(context.keyring, parsed.message_id, mark):
         return None
     own = own_addresses(session, mailbox)
-    judged = judge(parsed, own, False, answers_ours(context.keyring, parsed), mailbox.form_robots)
+    judged = categorise(parsed, own, False, answers_ours(context.keyring, parsed), mailbox.form_robots)
     notice = notice_answered(context.keyring, parsed)
     if notice is not None and parsed.sender is not None and is_colleague(session, parsed.sender.address):
         if judged.category in (Category.HUMAN, Category.OWN_OUTGOING):
@@ -146,8 +149,8 @@ def _understood(
         content_hash=content,
         identity=identity(fetched.gmail_id, parsed.message_id, content),
         flags=flags,
-        static=rules.static,
-        pool=rules.pool,
+        static=site_addresses.static,
+        pool=site_addresses.pool,
         inner=_inner(session, mailbox, raw, parsed) if "forwarded" in flags else None,
     )
 
@@ -175,12 +178,12 @@ def _inner(session: Session, mailbox: Mailbox, raw: bytes, parsed: ParsedLetter)
     return inner_sender(raw, parsed)
 
 
-def _follow(
+def _apply_effects(
     session: Session,
     context: AppContext,
     mailbox: Mailbox,
     new: Sequence[tuple[Letter, ReceivedLetter]],
-    rules: OwnAddresses,
+    site_addresses: OwnAddresses,
 ) -> None:
     """What new letters mean for our messages, for the count, and for people."""
     looping = loops(session, [letter for letter, _ in new])
@@ -194,7 +197,7 @@ def _follow(
     bound = bind_letters(session, mailbox, [letter for letter, _ in new], looping=looping)
     note_copies(session, mailbox, [letter for letter, _ in new if _is_from_us(session, letter)])
     written = [(letter, arrived.parsed.fields) for letter, arrived in new if letter.category == Category.HUMAN]
-    attribute_letters(session, rules, written)
+    attribute_letters(session, site_addresses, written)
     for letter, arrived in new:
         note_problems(session, letter, arrived.fetched)
         _emit(session, letter)
@@ -250,15 +253,14 @@ def _answers(
     return answers
 
 
-def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: AnsweredMessage | None) -> bool:
+def _pause_if_asked(session: Session, arrived: ReceivedLetter, letter: Letter, answer: AnsweredMessage | None) -> None:
     """Pauses tracking of the writer when the new text of the letter asks for it. Quotations do not count."""
     parsed = arrived.parsed
     asks = may_ask(parsed.text[:_MOST_ASKED_IN]) or (parsed.html is not None and may_ask(parsed.html[:_MOST_ASKED_IN]))
     words = asks_not_to_be_tracked(parsed.own_text[:_MOST_ASKED_IN]) if asks else None
     recipient = _writer(session, letter, answer) if words else None
-    if words is None or recipient is None or recipient.erased_at is not None:
-        return False
-    return begin(session, recipient, letter, words)
+    if words is not None and recipient is not None and recipient.erased_at is None:
+        begin_pause(session, recipient, letter, words)
 
 
 def _writer(session: Session, letter: Letter, answer: AnsweredMessage | None) -> Recipient | None:

@@ -52,7 +52,7 @@ class Judged:
     reason: str
 
 
-def judge(
+def categorise(
     letter: ParsedLetter,
     own: Collection[str],
     is_own_notice: bool,

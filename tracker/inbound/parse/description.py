@@ -6,7 +6,7 @@ from typing import Any
 
 from tracker.consent.rules import asks_not_to_be_tracked
 from tracker.inbound.parse.answers import candidates, names_ours
-from tracker.inbound.parse.category import judge
+from tracker.inbound.parse.category import categorise
 from tracker.inbound.parse.letter import ParsedFile, ParsedLetter, parse
 from tracker.inbound.parse.reports import Failure, read_report
 from tracker.inbound.parse.writers import writer_of
@@ -20,7 +20,7 @@ def describe(raw: bytes, own: Collection[str] = (), form_robots: Collection[str]
     Never raises.
     """
     letter = parse(raw)
-    judged = judge(letter, own, False, names_ours(letter), form_robots)
+    judged = categorise(letter, own, False, names_ours(letter), form_robots)
     return {
         "category": judged.category,
         "reason": judged.reason,
