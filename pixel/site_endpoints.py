@@ -5,7 +5,6 @@ answer goes out; whatever goes wrong, the page keeps its own addresses.
 """
 
 import hmac
-import logging
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
@@ -34,7 +33,6 @@ STORED_WITHIN = 1.0
 """Seconds that a page's answer waits for the disk. The snippet itself waits for two."""
 _MOST_SECONDS = 1800
 _SNIPPET = Path(__file__).with_name("snippet.js")
-_log = logging.getLogger("pixel.sites")
 Scope = MutableMapping[str, Any]
 
 

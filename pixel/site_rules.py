@@ -24,10 +24,6 @@ class Block:
     selectors: tuple[tuple[str, str], ...]
 
     @property
-    def emails(self) -> list[str]:
-        return [value for attribute, value in self.selectors if attribute == "email"]
-
-    @property
     def elements(self) -> list[tuple[str, str]]:
         return [pair for pair in self.selectors if pair[0] != "email"]
 

@@ -31,7 +31,10 @@ from tests.servers.processes import free_port
 from tracker.consent.preferences import set_preference
 from tracker.inbound.accept import accept_all
 from tracker.inbound.credentials import set_secret
-from tracker.inbound.fetch.mailbox_runs import MailboxRuns, sync_due
+from tracker.inbound.fetch.letter_importer import StoreLetters
+from tracker.inbound.fetch.mailbox_runs import MailboxRuns
+from tracker.inbound.fetch.schedule import claim_due
+from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -114,6 +117,15 @@ def mbsync(server: Dovecot, address: str) -> tuple[float, int]:
         subprocess.run(["mbsync", "-q", "-c", target / "mbsyncrc", "-a"], check=True)
         seconds = time.perf_counter() - began
         return seconds, sum(path.stat().st_size for path in (target / "copy").rglob("*") if path.is_file())
+
+
+def sync_due(context: AppContext, take: StoreLetters) -> int:
+    """Reads one mailbox that is due, here and now. Returns how many that were."""
+    claim = claim_due(context)
+    if claim is None:
+        return 0
+    sync_mailbox(context, claim, take)
+    return 1
 
 
 def first_load(context: AppContext, user: User, server: Dovecot, address: str, letters: int) -> tuple[float, float]:

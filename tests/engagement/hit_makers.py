@@ -1,9 +1,12 @@
 """Hits for the tests: a complete current browser at home, an hour after sending, unless a test says otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from tracker.engagement.judge.case import known_age
 from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Link, Net
+from tracker.engagement.judge.sequence import judged_hits
+from tracker.engagement.judge.verdict import Judgement
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -54,3 +57,8 @@ def _hit(
 ) -> Evidence:
     sent = {name: value for name, value in headers.items() if value is not None}
     return Evidence(kind, ip, headers=sent, seconds_after_send=seconds, net=net, state=state, link=link)
+
+
+def judge_sequence(hits: Iterable[tuple[Hashable, Evidence]]) -> dict[Hashable, Judgement]:
+    """The final verdict on each hit of one message and recipient, by its key."""
+    return {hit.key: hit.verdict for hit in judged_hits((key, known_age(each), each) for key, each in hits)}

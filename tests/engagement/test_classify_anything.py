@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK
+from tests.engagement.hit_makers import CHROME, FIREFOX, GMAIL_PROXY, OUTLOOK, judge_sequence
 from tracker.engagement.judge.browser_score import browser_score
 from tracker.engagement.judge.browsers import RELEASES
 from tracker.engagement.judge.case import open_case
@@ -17,7 +17,7 @@ from tracker.engagement.judge.client_names import client_name
 from tracker.engagement.judge.evidence import Evidence, HitState, Kind, Net
 from tracker.engagement.judge.first_stage import FirstStage
 from tracker.engagement.judge.judge_lines import BadLines, judge_lines
-from tracker.engagement.judge.sequence import judge_sequence, merge_duplicates, resolve, speak_for_others
+from tracker.engagement.judge.sequence import merge_duplicates, resolve, speak_for_others
 from tracker.engagement.judge.sequence_hit import SequenceHit
 from tracker.engagement.judge.verdict import Judgement, VerdictClass, alertable, settle_seconds
 from tracker.engagement.judge.windows import Windows

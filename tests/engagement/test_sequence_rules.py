@@ -4,13 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from tests.engagement.hit_makers import CHROME, ELSEWHERE, FIREFOX, GMAIL_PROXY, HOME, OUTLOOK, click, opened
+from tests.engagement.hit_makers import (
+    CHROME,
+    ELSEWHERE,
+    FIREFOX,
+    GMAIL_PROXY,
+    HOME,
+    OUTLOOK,
+    click,
+    judge_sequence,
+    opened,
+)
 from tracker.engagement.judge.classify import classify
 from tracker.engagement.judge.evidence import Evidence, HitState, Net
 from tracker.engagement.judge.ip_addresses import AddressHit, resolve_addresses
-from tracker.engagement.judge.sequence import is_read, judge_sequence, merge_duplicates, resolve
+from tracker.engagement.judge.sequence import merge_duplicates, resolve
 from tracker.engagement.judge.sequence_hit import SequenceHit
-from tracker.engagement.judge.verdict import Judgement, settle_seconds
+from tracker.engagement.judge.verdict import settle_seconds
 from tracker.engagement.judge.windows import Windows
 
 
@@ -175,15 +185,6 @@ def test_an_office_is_no_scanner(hits: list[AddressHit]) -> None:
 def test_gmail_reads_mail_of_everybody() -> None:
     hits = visits(["a@one.example", "b@two.example", "c@three.example"], ip="66.249.84.3", agent=GMAIL_PROXY)
     assert classes_of(hits) == ["mail_proxy"] * 3
-
-
-def test_a_click_or_a_reply_says_read_whatever_the_opens_were() -> None:
-    machine = Judgement("privacy_prefetch", 0.97)
-    assert not is_read([machine])
-    assert is_read([machine], clicked=[Judgement("human", 0.9)])
-    assert is_read([machine], replied=True)
-    assert not is_read([machine], clicked=[Judgement("security_scanner", 0.9)])
-    assert is_read([Judgement("mail_proxy", 0.85)])
 
 
 def test_prior_open_of_the_state_counts_like_one_in_the_sequence() -> None:

@@ -1,6 +1,14 @@
 """Raw messages as mail programs write them."""
 
 from base64 import encodebytes
+from collections.abc import Sequence
+
+from sqlmodel import Session
+
+from tracker.models import Message, User
+from tracker.outbound.gateway.submitted import ACCOUNTS, KnownSender, confirmed, read_submitted
+from tracker.outbound.send import enqueue
+from tracker.runtime.context import AppContext
 
 HTML = b'<html><body><p>Hello, <a href="https://shop.example/offer?a=1&amp;b=2">the offer</a>.</p></body></html>\r\n'
 PDF = b"%PDF-1.7 \x00\x01\x02 offer " * 40
@@ -52,3 +60,14 @@ def plain(*fields: str, body: str = "Hello\r\n") -> bytes:
         usual.pop(field.partition(":")[0], None)
     lines = [*(f"{name}: {value}" for name, value in usual.items()), *fields]
     return "\r\n".join([*lines, "", body]).encode("utf-8", "surrogateescape")
+
+
+def enqueue_submitted(
+    session: Session, context: AppContext, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
+) -> Message:
+    """Takes a submitted message into the queue; once the caller's transaction has committed it will be sent.
+
+    Raises :class:`SendError` as :func:`read_submitted` does; then nothing was changed.
+    """
+    sender = KnownSender(user, confirmed(session.exec(ACCOUNTS, params={"user": user.id})))
+    return enqueue(session, context, read_submitted(session, context, sender, mail_from, rcpt_tos, raw))

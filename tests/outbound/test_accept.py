@@ -13,8 +13,9 @@ from tracker.mail.addresses import Address
 from tracker.models import Attachment, Delivery, Message, MessageBody, Recipient, TrackedLink, User
 from tracker.outbound.cancel import cancel
 from tracker.outbound.draft import Draft, OutgoingFile, SendError
+from tracker.outbound.policy import plan_policy
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import enqueue_composed, plan
+from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
@@ -107,7 +108,7 @@ def test_the_plan_says_who_and_why_without_writing_anything(context: AppContext,
     people.consent("greta@client.example", ConsentState.REFUSED)
     everybody = (*(Address(f"{n}@client.example") for n in ("anna", "greta", "luc")), Address(alice.email))
     with context.database.reading() as session:
-        planned = plan(session, context, alice, Draft(to=everybody, html=HTML))
+        planned = plan_policy(session, context, alice, Draft(to=everybody, html=HTML), None)
     assert [(p.opens.on, p.opens.rule, p.clicks.rule) for p in planned] == [
         (True, "granted", "unknown"),
         (False, "refused", "refused"),
@@ -125,7 +126,7 @@ def test_d17_more_recipients_than_can_have_copies_of_their_own_are_untracked(
         people.grant(f"a{number}@client.example")
     everybody = tuple(Address(f"a{number}@client.example") for number in range(11))
     with context.database.reading() as session:
-        assert {p.opens.rule for p in plan(session, context, alice, Draft(to=everybody, html=HTML))} == {
+        assert {p.opens.rule for p in plan_policy(session, context, alice, Draft(to=everybody, html=HTML), None)} == {
             "group_too_large"
         }
 
@@ -142,7 +143,7 @@ def test_policy_off_stops_everything_and_notice_stays_strict_for_the_unknown(
             set_policy(session, pack, reason)
         draft = Draft(to=(*ANNA, Address("luc@client.example")), html=HTML)
         with context.database.reading() as session:
-            assert [p.opens.rule for p in plan(session, context, alice, draft)] == rules
+            assert [p.opens.rule for p in plan_policy(session, context, alice, draft, None)] == rules
 
 
 def test_links_are_listed_with_the_reason_where_left_alone(context: AppContext, people: People, alice: User) -> None:

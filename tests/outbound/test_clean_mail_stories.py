@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import col, select
 
 from tests.fixtures.contexts import People, opened_context
+from tests.outbound.submitted_mail import enqueue_submitted
 from tests.outbound.test_queue import send_all
 from tests.servers import SmtpSink, smtp_sink
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
@@ -18,7 +19,6 @@ from tracker.consent.preferences import set_preference
 from tracker.mail.addresses import Address
 from tracker.models import Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.draft import Draft, OutgoingFile
-from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.outbound.message_links import strip_own_tracking, text_without_ours
 from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext

@@ -19,8 +19,8 @@ from tracker.mail.addresses import Address
 from tracker.models import Delivery, HostHealth, Message, Notification
 from tracker.outbound.draft import Draft
 from tracker.outbound.host_health import HostCheck, host_problem, problem_of
+from tracker.outbound.policy import plan_policy
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import plan
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.processes import Process, register
@@ -179,8 +179,8 @@ def test_the_plan_says_so_beforehand_but_not_of_mail_for_next_week(
     with away.database.reading() as session:
         soon = Draft(to=(Address(ANNA),), subject="s", html="<p>x</p>")
         later = replace(soon, send_at=now() + timedelta(days=7))
-        assert [p.opens.rule for p in plan(session, away, alice, soon)] == ["host_unhealthy"]
-        assert [p.opens.on for p in plan(session, away, alice, later)] == [True]
+        assert [p.opens.rule for p in plan_policy(session, away, alice, soon, None)] == ["host_unhealthy"]
+        assert [p.opens.on for p in plan_policy(session, away, alice, later, None)] == [True]
 
 
 def test_a_note_of_a_worker_that_runs_no_more_is_not_believed(away: AppContext, people: People) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlmodel import Session, col, select, update
 
 from tests.fixtures.contexts import People
+from tests.outbound.submitted_mail import enqueue_submitted
 from tests.outbound.test_queue import send_all
 from tests.servers import SmtpSink, smtp_sink
 from tracker.mail.account_servers import set_secret
@@ -18,7 +19,6 @@ from tracker.notifications import notify
 from tracker.outbound.account_input import AccountChange, ServerChange
 from tracker.outbound.accounts import change_account
 from tracker.outbound.draft import Draft, SendError
-from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.outbound.send import enqueue_composed
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now

@@ -19,14 +19,19 @@ from tracker.mail.folders import folder_for
 from tracker.mail.imap_session import imap
 from tracker.models import Account, Message, MessageBody, User
 from tracker.outbound.account_check import check_account
-from tracker.outbound.account_pool import AccountPool
+from tracker.outbound.account_pool import AccountPool, serve_longest_waiting
 from tracker.outbound.queue import send_due
-from tracker.outbound.sent_copy import WANTED, _is_due, accounts_with_copies, append_due, file_for_account
+from tracker.outbound.sent_copy import WANTED, _is_due, accounts_with_copies, file_for_account
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.lease import Lease, Leases
 
 _numbers = count()
+
+
+def append_due(context: AppContext) -> int:
+    """One turn of the account whose copies have waited longest. Returns how many were tried; 0 means nothing is due."""
+    return serve_longest_waiting(context, accounts_with_copies, file_for_account)
 
 
 @pytest.fixture

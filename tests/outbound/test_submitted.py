@@ -7,12 +7,11 @@ from sqlmodel import col, select, update
 
 from tests.fixtures.contexts import People
 from tests.outbound.mail_programs import content_for, hand_on
-from tests.outbound.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL, plain
+from tests.outbound.submitted_mail import HTML, MIXED, PDF, TO, WITH_CONTROL, enqueue_submitted, plain
 from tests.servers import SmtpSink
 from tracker.models import Account, Attachment, Delivery, Message, MessageBody, TrackedLink, User
 from tracker.outbound.cancel import cancel
 from tracker.outbound.draft import SendError
-from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 

@@ -15,11 +15,11 @@ from sqlalchemy import select as columns
 from sqlmodel import SQLModel, select, update
 
 from tests.fixtures.contexts import People, opened_context
+from tests.outbound.submitted_mail import enqueue_submitted
 from tests.servers import SmtpSink
 from tracker.mail.addresses import Address
 from tracker.models import Attachment, Delivery, Message, MessageBody, Template, User
 from tracker.outbound.draft import Draft, OutgoingFile
-from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.outbound.queue import send_due
 from tracker.outbound.send import enqueue_composed as accept
 from tracker.privacy.erase import erase

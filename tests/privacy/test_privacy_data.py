@@ -22,8 +22,9 @@ from tracker.engagement.ingest import quarantine
 from tracker.mail.addresses import Address
 from tracker.models import Delivery, Erasure, Event, Message, MessageBody, Recipient, User
 from tracker.outbound.draft import Draft
+from tracker.outbound.policy import plan_policy
 from tracker.outbound.queue import send_due
-from tracker.outbound.send import enqueue_composed, plan
+from tracker.outbound.send import enqueue_composed
 from tracker.privacy.archive import archive_of
 from tracker.privacy.data import DATA
 from tracker.privacy.erase import erase, erase_again
@@ -217,8 +218,8 @@ def test_met_again_she_is_never_asked_and_never_measured(
     erase(context, ANNA, "system")
     smtp_sink.clear()
     with context.database.reading() as session:
-        planned = plan(
-            session, context, session.get_one(User, alice.id), Draft(to=(Address(ANNA, NAME),), html="<p>x</p>")
+        planned = plan_policy(
+            session, context, session.get_one(User, alice.id), Draft(to=(Address(ANNA, NAME),), html="<p>x</p>"), None
         )
         assert [(p.opens.rule, p.clicks.rule) for p in planned] == [("blocked", "blocked")]
     people.send(alice, ANNA)
@@ -268,9 +269,9 @@ def test_an_older_backup_brings_nobody_back(context: AppContext, people: People,
 
 
 def test_an_address_inside_another_is_another() -> None:
-    redactor = Redactor(frozenset({"anna@client.example"}), frozenset({"Anna"}))
+    redactor = Redactor(frozenset({"anna@client.example"}))
     assert (
-        redactor.only_address().text("joanna@client.example anna@client.example.org")
+        redactor.text("joanna@client.example anna@client.example.org")
         == "joanna@client.example anna@client.example.org"
     )
     assert (

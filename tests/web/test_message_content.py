@@ -4,11 +4,11 @@ import re
 
 import httpx
 
+from tests.outbound.submitted_mail import enqueue_submitted
 from tests.web.mail_world import ANNA, Written, make_account, queued, write
 from tests.web.reading import attribute, every, only, text_at, words
 from tracker.models import Message, MessageBody, User
 from tracker.outbound.draft import OutgoingFile
-from tracker.outbound.gateway.submitted import enqueue_submitted
 from tracker.runtime.context import AppContext
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'

@@ -37,7 +37,7 @@ from tracker.outbound.draft import Draft, SendError, check
 from tracker.outbound.draft_form import form_before_sending
 from tracker.outbound.message_links import find_links, snippet_of, strip_markers, strip_own_tracking, text_without_ours
 from tracker.outbound.messages import followed_up
-from tracker.outbound.policy import PlannedRecipient, PolicyQuestion, check_wishes, plan_policies, plan_policy
+from tracker.outbound.policy import PlannedRecipient, PolicyQuestion, check_wishes, plan_policies
 from tracker.outbound.rewriter.rewriting import FoundLink
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
@@ -52,11 +52,6 @@ _NEW_COLUMNS = {name: field.get_default() for name, field in Message.model_field
 """What a new message begins with; its times and its name are made for each."""
 _UNTRIED = {"frozen": False, "tries": 0, "reply": "", "opens": 0, "clicks": 0, "machine": 0}
 """Of a copy that nothing has happened to yet."""
-
-
-def plan(session: Session, context: AppContext, user: User, draft: Draft) -> list[PlannedRecipient]:
-    """Before sending: who will be tracked, who not, and why. Raises :class:`SendError` for an unusable address."""
-    return plan_policy(session, context, user, draft, _sending(session, user, draft))
 
 
 def enqueue_composed(
@@ -202,14 +197,6 @@ def _body_of_draft(session: Session, outgoing: Outgoing) -> MessageBody | None:
 def _form(outgoing: Outgoing, body: MessageBody | None) -> str:
     """As it was before the row of the draft is filled."""
     return form_before_sending(outgoing.user, outgoing.draft, outgoing.row, body)
-
-
-def _sending(session: Session, user: User, draft: Draft) -> Account | None:
-    """The account it would go out by, if there is one."""
-    try:
-        return _account(session, user, draft)
-    except SendError:
-        return None
 
 
 def _account(session: Session, user: User, draft: Draft) -> Account:

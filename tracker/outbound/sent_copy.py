@@ -27,7 +27,7 @@ from tracker.mail.mime.build import add_addresses
 from tracker.mail.smtp_submission import CONTENT_SECONDS, OPENING_SECONDS, SLOWEST_BYTES
 from tracker.models import Account, Delivery, Message, MessageBody
 from tracker.notifications.notify import announce
-from tracker.outbound.account_pool import Turn, WaitingAccount, serve_longest_waiting
+from tracker.outbound.account_pool import Turn, WaitingAccount
 from tracker.outbound.accounts import TROUBLED
 from tracker.outbound.draft_form import written_mailboxes
 from tracker.runtime.context import AppContext
@@ -61,11 +61,6 @@ class ClaimedSentCopy:
     lease: HeldLease
     message: Message
     raw: bytes
-
-
-def append_due(context: AppContext) -> int:
-    """One turn of the account whose copies have waited longest. Returns how many were tried; 0 means nothing is due."""
-    return serve_longest_waiting(context, accounts_with_copies, file_for_account)
 
 
 def accounts_with_copies(session: Session, moment: datetime) -> list[WaitingAccount]:

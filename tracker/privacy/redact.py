@@ -73,9 +73,6 @@ class Redactor:
             return {self.text(name): self.value(item) for name, item in value.items()}
         return value
 
-    def only_address(self) -> "Redactor":
-        return Redactor(self.addresses)
-
 
 def _without_name(match: re.Match[str]) -> str:
     """A quoted name goes whole; of bare words those that are written as names are."""

@@ -1,7 +1,7 @@
 """Stage 2: what the other hits of the same message say about each hit. Pure; run again on every new hit.
 
-`judge_sequence` does both stages; `resolve` does the second alone. S6 and S7 look at one address over many messages
-and live in `addresses`; S5 is in `pairs`.
+`judged_hits` does both stages; `resolve` does the second alone. S6 and S7 look at one address over many messages
+and live in `ip_addresses`; S5 is in `two_network_clicks`.
 """
 
 from collections import defaultdict
@@ -9,7 +9,6 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tracker.engagement.judge.browsers import RELEASES, Releases
-from tracker.engagement.judge.case import known_age
 from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.first_stage import FirstStage, first_stage
 from tracker.engagement.judge.ip_ranges import Table, same_host_key
@@ -37,17 +36,6 @@ CONFIDENCE = {
 }
 # What stage 1 knows for certain by the agent or the session is not re-labelled by what others did.
 OPEN_TO_DOUBT = ("human", "unknown", "mail_proxy")
-
-
-def judge_sequence(
-    hits: Iterable[tuple[Hashable, Evidence]],
-    windows: Windows = Windows(),
-    releases: Releases = RELEASES,
-    tables: Sequence[Table] | None = None,
-) -> dict[Hashable, Judgement]:
-    """Both stages for all hits of one message and recipient: the final verdict by key."""
-    timed = ((key, known_age(evidence), evidence) for key, evidence in hits)
-    return {hit.key: hit.verdict for hit in judged_hits(timed, windows, releases, tables)}
 
 
 def judged_hits(
@@ -124,12 +112,6 @@ def resolve(hits: Sequence[SequenceHit], windows: Windows = Windows()) -> dict[H
     for key, reason, trigger in machine_clicks([hit for hit in ordered if hit.key not in marks], windows):
         marks.setdefault(key, (reason, 80, trigger))
     return {hit.key: _final(hit, marks) for hit in hits}
-
-
-def is_read(verdicts: Iterable[Judgement], *, clicked: Iterable[Judgement] = (), replied: bool = False) -> bool:
-    """S8: a person's click or a reply says "read", whatever the opens were called."""
-    opened = any(verdict.klass in ("human", "mail_proxy") for verdict in verdicts)
-    return replied or opened or any(verdict.klass == "human" for verdict in clicked)
 
 
 def _final(hit: SequenceHit, marks: Marks) -> Judgement:

@@ -90,15 +90,6 @@ class MailboxRuns:
             log.error("mailbox %s: %s: %s", claim.mailbox_id, type(error).__name__, error)
 
 
-def sync_due(context: AppContext, take: StoreLetters) -> int:
-    """Reads one mailbox that is due, here and now. Returns how many that were."""
-    claim = claim_due(context)
-    if claim is None:
-        return 0
-    sync_mailbox(context, claim, take)
-    return 1
-
-
 def _clear_loading(context: AppContext) -> None:
     """Large letters that a killed process was loading."""
     folder = context.settings.data_dir / "loading"

@@ -19,13 +19,13 @@ from tracker.mail.mime.fields import Field, add_header, fields, normalise_line_e
 from tracker.mail.mime.parts import Part, read_parts
 from tracker.mail.mime.text import decoded, storable
 from tracker.mail.mime.transport import is_signed, without_signatures
-from tracker.models import Account, Message, User
+from tracker.models import Account, User
 from tracker.outbound.copies import rule_of
 from tracker.outbound.draft import Draft, SendError
 from tracker.outbound.gateway.submitted_text import has_files, mailboxes, msg_ids, plain_text, values
 from tracker.outbound.message_links import message_without_ours
 from tracker.outbound.mime_patch import HtmlPart, Untouched, find_htmls
-from tracker.outbound.send import Outgoing, enqueue, links_of
+from tracker.outbound.send import Outgoing, links_of
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.limits import MAX_BODY_BYTES, MAX_RECIPIENTS
@@ -36,17 +36,6 @@ _ALSO_SENDERS = ("sender", "resent-from", "resent-sender")
 _LONGEST_ID = 255
 PROGRAM_FILES_ITS_COPY = timedelta(minutes=1)
 """Mail programs file a copy in Sent by themselves, a moment after sending; ours is appended only when none is there by then."""
-
-
-def enqueue_submitted(
-    session: Session, context: AppContext, user: User, mail_from: str, rcpt_tos: Sequence[str], raw: bytes
-) -> Message:
-    """Takes a submitted message into the queue; once the caller's transaction has committed it will be sent.
-
-    Raises :class:`SendError` as :func:`read_submitted` does; then nothing was changed.
-    """
-    sender = KnownSender(user, confirmed_accounts(session, user.id))
-    return enqueue(session, context, read_submitted(session, context, sender, mail_from, rcpt_tos, raw))
 
 
 @dataclass(frozen=True)
@@ -88,16 +77,12 @@ def read_submitted(
     return Outgoing(known.user, account, draft, raw, _message_id(root.fields), links, untouched, facts, own=known.own)
 
 
-def confirmed_accounts(session: Session, user_id: int | None) -> dict[str, Account]:
-    """The accounts that a person may send from, by the look-up form of their addresses."""
-    return confirmed(session.exec(ACCOUNTS, params={"user": user_id}))
-
-
 ACCOUNTS = select(Account).where(col(Account.user_id) == bindparam("user")).order_by(col(Account.id).desc())
 """Everything that a person has or had to send from, the newest first."""
 
 
 def confirmed(accounts: Iterable[Account]) -> dict[str, Account]:
+    """Those that their person may send from, by the look-up form of their addresses."""
     return {lookup_form(each.address): each for each in accounts if each.confirmed_at and each.removed_at is None}
 
 
