@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from tracker.inbound.fetch.letter_importer import StoreLetters
-from tracker.inbound.fetch.schedule import Claim, claim_due, claim_many_due
+from tracker.inbound.fetch.schedule import Claim, claim_many_due
 from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.runtime.context import AppContext
 from tracker.runtime.deadline import Shutdown

@@ -158,8 +158,8 @@ def _next_due(session: Session, moment: datetime, most: int, resting: Collection
     """The mailboxes that wait longest, with their hosts, in order; before all others those that their people want read."""
     places, following = _Places(set(resting)), dict[int, str]()
     held = being_read(session)
-    for row in session.connection().execute(_RUNNING, {"numbers": list(held)}) if held else ():
-        places.take(row)
+    for running in session.connection().execute(_RUNNING, {"numbers": list(held)}) if held else ():
+        places.take(running)
     rows_at_once = most if most == 1 else 4 * most
     while len(following) < most:
         asked = {"moment": moment, "most": rows_at_once, **places.full}
