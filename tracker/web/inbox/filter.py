@@ -12,7 +12,7 @@ from tracker.crm.enquiries import in_list
 from tracker.locale import N_, _
 from tracker.mail.addresses import AddressError, lookup_form
 from tracker.models import Category, EnquiryStatus, Letter, Mailbox, SearchKind, User
-from tracker.models.search_query import finds
+from tracker.models.search_query import NOTHING, finds
 from tracker.runtime.database import now
 from tracker.web.http import list_filter
 from tracker.web.http.list_filter import ListFilter, listed
@@ -41,6 +41,7 @@ CATEGORIES: Mapping[str, str] = {
 }
 
 
+_MOST_SENDERS = 100
 _SHOW_CLAUSES: Mapping[str, str] = {
     "enquiries": N_("Enquiries"),
     "repeats": N_("Repeats"),
@@ -112,9 +113,11 @@ class LetterFilter(ListFilter):
         if self.list:
             status = select(col(EnquiryStatus.letter_id)).where(in_list(self.list, user, now()))
             return [col(Letter.id).in_(status), *self._holds_words(session), *self._wanted(user)]
-        if not self._words:
-            return [col(Letter.user_id) == user.id, *self._wanted(user)]
-        own = finds(session, SearchKind.LETTER, Letter.id, self._words, user.id, Letter.user_id)
+        own = [col(Letter.user_id) == user.id]
+        if self.q:
+            own = finds(session, SearchKind.LETTER, Letter.id, self.q, user.id, Letter.user_id)
+        elif self.sender.startswith("@"):
+            own = _of_senders(session, user, self.sender)
         return [*own, *self._wanted(user)]
 
     @property
@@ -134,12 +137,7 @@ class LetterFilter(ListFilter):
         return [or_(col(Letter.id).in_(assigned), col(Letter.repeat_of_id).in_(assigned)), *wanted]
 
     def _holds_words(self, session: Session) -> Sequence[ColumnElement[bool]]:
-        return finds(session, SearchKind.LETTER, Letter.id, self._words) if self._words else ()
-
-    @property
-    def _words(self) -> str:
-        """What is searched for; a domain, whose letters no index of senders knows, is narrowed down by its words."""
-        return f"{self.q} {self.sender[1:]}".strip() if self.sender.startswith("@") else self.q
+        return finds(session, SearchKind.LETTER, Letter.id, self.q) if self.q else ()
 
     def _wanted(self, user: User) -> Sequence[ColumnElement[bool]]:
         conditions = [col(Letter.deleted_at).is_(None), *_SHOWN[self.show]]
@@ -168,6 +166,20 @@ def _in_mailbox(mailbox: str, user: User) -> ColumnElement[bool]:
     # One number, not a set: then the list of that mailbox is read in its order.
     query = select(col(Mailbox.id)).where(col(Mailbox.user_id) == user.id, named).order_by(col(Mailbox.id)).limit(1)
     return col(Letter.mailbox_id) == query.scalar_subquery()
+
+
+def _of_senders(session: Session, user: User, domain: str) -> list[ColumnElement[bool]]:
+    """Own letters that come of a domain. Which of its addresses wrote is asked first, so that these letters are read by the index of
+    senders; where they are many, the newest letters have some."""
+    own = col(Letter.user_id) == user.id
+    addresses = select(col(Letter.sender)).where(own, _from_sender(domain)).distinct()
+    senders = session.scalars(addresses.limit(_MOST_SENDERS + 1)).all()
+    if not senders:
+        return [col(Letter.id) == NOTHING]
+    if len(senders) > _MOST_SENDERS:
+        return [own]
+    theirs = select(col(Letter.id)).where(own, col(Letter.sender).in_(senders))
+    return [col(Letter.user_id) + 0 == user.id, col(Letter.id).in_(theirs)]
 
 
 def _from_sender(sender: str) -> ColumnElement[bool]:
