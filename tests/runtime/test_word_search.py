@@ -340,6 +340,34 @@ def test_lists_are_the_same_however_many_rows_hold_the_words(
     assert answers(context, bob, "anna") == (["offer of Bob"], [])
 
 
+def test_what_the_newest_rows_hold_and_what_only_older_ones_do_is_the_same(
+    context: AppContext, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of eight messages three are looked at before the index is asked; “chairs” is in all of them, the rest stands once."""
+    monkeypatch.setattr(search_query, "NEWEST", 3)
+    monkeypatch.setattr(search_query, "OFTEN", 2)
+    alice = people.user()
+    names = ("birch", "maple", "walnut", "cherry", "larch", "spruce", "poplar", "willow")
+    write(context, alice, *(Written(f"chairs {name}", (To(f"{name}@x.example"),), ago=timedelta(hours=n))
+                            for n, name in enumerate(names)))  # fmt: skip
+    for typed, names_found in {
+        "chairs": names,
+        "chiars": names,
+        "chairs willow": ("willow",),
+        "chairs wilow": ("willow",),
+        "chiars willow": ("willow",),
+        "chairs birch": ("birch",),
+        "birhc chairs": ("birch",),
+        "birch willow": (),
+        "chairs nowhere": (),
+        "wilow": ("willow",),
+    }.items():
+        assert answers(context, alice, typed)[0] == [f"chairs {name}" for name in names_found], typed
+        with context.database.reading() as session:
+            ids = newest(session, {SearchKind.MESSAGE: alice.id, SearchKind.RECIPIENT: None}, typed, 9)
+        assert len(ids.get(SearchKind.MESSAGE, ())) == len(names_found), typed
+
+
 def test_no_search_reads_a_table_from_end_to_end(context: AppContext, people: People) -> None:
     alice = people.user()
     write(context, alice, *(Written(f"offer {n}", (To(f"a{n}@x.example", f"A {n}"),)) for n in range(30)))

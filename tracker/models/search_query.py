@@ -6,14 +6,17 @@ what it holds is counted.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    ScalarSelect,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     column,
@@ -26,6 +29,7 @@ from sqlalchemy import (
     select,
     table,
     true,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlmodel import Session, col
@@ -63,6 +67,29 @@ Kinds = Mapping[SearchKind, int | None]
 """Each kind with its owner; None where everybody's is looked through."""
 
 
+@dataclass(frozen=True)
+class NewestRows:
+    """The newest rows of each kind: by the number of each its words, between spaces."""
+
+    words: Mapping[SearchKind, Mapping[int, str]]
+
+    def holding(self, kind: SearchKind, question: Question) -> list[int]:
+        """Those that fulfil the question."""
+        groups = [[_place_of(term) for term in group] for group in question]
+        rows = self.words[kind].items()
+        return [id_ for id_, words in rows if all(any(place in words for place in group) for group in groups)]
+
+    def rare(self, kind: SearchKind, question: Question) -> Question:
+        """What of the question the index is asked for: what stands often is not, unless everything does."""
+        rare = tuple(group for group in question if len(self.holding(kind, (group,))) < OFTEN)
+        return rare or question
+
+    def beginnings(self, texts: Iterable[str]) -> set[str]:
+        """Those of the texts that words begin with."""
+        held = sorted({word for rows in self.words.values() for words in rows.values() for word in words.split()})
+        return {text for text in texts if any(word.startswith(text) for word in held[bisect_left(held, text) :][:1])}
+
+
 def finds(
     session: Session, kind: SearchKind, row: Any, typed: str, owner: int | None = None, owner_column: Any = None
 ) -> list[ColumnElement[bool]]:
@@ -74,17 +101,18 @@ def finds(
     question = question_of(typed)
     if not question:
         return [] if not typed.strip() else [col(row) == NOTHING]
+    rows = _newest_rows(session, {kind: owner})
     own = [] if owner_column is None else [col(owner_column) == owner]
-    count = _count(session, kind, question, owner)
-    if not count and (meant := _meant(session, {kind: owner}, question)):
-        question, count = meant, _count(session, kind, meant, owner)
+    count = _count(session, kind, question, owner, rows)
+    if not count and (meant := _meant(session, {kind: owner}, question, rows)):
+        question, count = meant, _count(session, kind, meant, owner, rows)
     if count > MANY:
         return [*own, _holds(session, kind, row, question)]
     if count:
         # Not by an index of the owner's: that would read all of their rows in the order of the list, to sort nothing.
         own = [] if owner_column is None else [col(owner_column) + 0 == owner]
         number = _entry_number(session).op(">>")(literal_column("3"))
-        return [*own, col(row).in_(select(number).where(*_asked(session, kind, question, owner)))]
+        return [*own, col(row).in_(select(number).where(*_asked(session, kind, question, owner, rows)))]
     return [col(row) == NOTHING]
 
 
@@ -93,51 +121,72 @@ def newest(session: Session, kinds: Kinds, typed: str, each: int) -> dict[Search
     question = question_of(typed)
     if not question:
         return {}
-    if hits := _newest(session, kinds, question, each):
+    rows = _newest_rows(session, kinds)
+    if hits := _newest(session, kinds, question, each, rows):
         return hits
-    meant = _meant(session, kinds, question)
-    return _newest(session, kinds, meant, each) if meant else {}
+    meant = _meant(session, kinds, question, rows)
+    return _newest(session, kinds, meant, each, rows) if meant else {}
 
 
-def _newest(session: Session, kinds: Kinds, question: Question, each: int) -> dict[SearchKind, list[int]]:
+def _newest(
+    session: Session, kinds: Kinds, question: Question, each: int, rows: NewestRows
+) -> dict[SearchKind, list[int]]:
     """Of kinds whose newest rows hold it often enough, the index is not asked."""
+    ids = {kind: set(rows.holding(kind, question)) for kind in kinds}
     number, parts = _entry_number(session), list[Any]()
-    for kind, owner in kinds.items():
-        seen = _newest_that_hold(session, kind, question, owner).cte(f"newest_{kind:d}")
-        seen_count = select(func.count()).select_from(seen).scalar_subquery()
-        most = case((seen_count < each, each), else_=0)  # as a condition SQLite would ask it of every row that it finds
-        indexed = select(number.label("entry")).where(*_asked(session, kind, question, owner))
+    for kind in (kind for kind in kinds if len(ids[kind]) < each):
+        indexed = select(number.label("entry")).where(*_asked(session, kind, question, kinds[kind], rows))
         # PostgreSQL reads them by the words and sorts: in the order of their numbers it would look at every row there is.
         order = number if _is_sqlite(session) else number + 0
-        parts += [select(seen.c.entry), select(indexed.order_by(order.desc()).limit(most).subquery().c.entry)]
-    ids: dict[SearchKind, list[int]] = {}
-    for entry in sorted(set(session.connection().execute(parts[0].union_all(*parts[1:])).scalars()), reverse=True):
-        ids.setdefault(SearchKind(entry & 7), []).append(entry >> 3)
-    return {kind: numbers[:each] for kind, numbers in ids.items()}
+        parts.append(select(indexed.order_by(order.desc()).limit(each).subquery().c.entry))
+    for entry in session.connection().execute(union_all(*parts)).scalars() if parts else ():
+        ids[SearchKind(entry & 7)].add(entry >> 3)
+    return {kind: sorted(numbers, reverse=True)[:each] for kind, numbers in ids.items() if numbers}
 
 
-def _newest_that_hold(session: Session, kind: SearchKind, question: Question, owner: int | None) -> Any:
-    """Those entries of the newest rows that fulfil the question, whose words are looked at one by one."""
-    number, *list_columns = map(col, _LISTS[kind])
-    newest_rows: Any = select(number.label("id")).order_by(*(column.desc() for column in (*list_columns[1:], number)))
-    newest_rows = newest_rows.where(number > 0 if owner is None else list_columns[0] == owner)  # read by the key
-    rows = newest_rows.limit(NEWEST).subquery()
-    same = _ENTRY.c.entry == rows.c.id * 8 + literal_column(str(int(kind)))
-    return select(_ENTRY.c.entry).join_from(rows, _ENTRY, same).where(_fulfil(session, question))
+def _newest_rows(session: Session, kinds: Kinds) -> NewestRows:
+    """In one statement."""
+    owner = next((owner for owner in kinds.values() if owner is not None), None)
+    statement = _newest_words(tuple((kind, owner is not None) for kind, owner in kinds.items()), NEWEST)
+    words: dict[SearchKind, dict[int, str]] = {kind: {} for kind in kinds}
+    for entry, text in session.connection().execute(statement, {"owner": owner}):
+        words[SearchKind(entry & 7)][entry >> 3] = f" {text} "
+    return NewestRows(words)
 
 
-def _meant(session: Session, kinds: Kinds, question: Question) -> Question | None:
+@cache
+def _newest_words(kinds: Sequence[tuple[SearchKind, bool]], most: int) -> Any:
+    """Made once: to make it takes longer than to run it."""
+    parts = []
+    for kind, is_owned in kinds:
+        number, *list_columns = map(col, _LISTS[kind])
+        rows: Any = select(number.label("id")).order_by(*(column.desc() for column in (*list_columns[1:], number)))
+        rows = rows.where(list_columns[0] == bindparam("owner") if is_owned else number > 0).limit(most).subquery()
+        same = _ENTRY.c.entry == rows.c.id * 8 + literal_column(str(int(kind)))
+        parts.append(select(_ENTRY.c.entry, _ENTRY.c.words).join_from(rows, _ENTRY, same))
+    return union_all(*parts)
+
+
+def _place_of(term: SearchTerm) -> str:
+    """What stands in the words between spaces where the term is among them."""
+    return f" {term.text}" if term.is_beginning else f" {term.text} "
+
+
+def _meant(session: Session, kinds: Kinds, question: Question, rows: NewestRows) -> Question | None:
     """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them, when
-    each word stands somewhere, or when too many stand nowhere."""
-    texts = [group[0].text for group in question]
-    unknown = set(texts) - _beginnings(session, kinds, texts)
+    each word stands somewhere, or when too many stand nowhere. The newest rows are looked through first, then the index."""
+    texts = {group[0].text for group in question}
+    unknown = texts - rows.beginnings(texts)
+    if len(texts) > 1:  # of one alone the index has been asked
+        unknown -= _beginnings(session, kinds, sorted(unknown))
     if not 0 < len(unknown) <= MOST_SLIPS:
         return None
-    close = _beginnings(session, kinds, [text for word in sorted(unknown) for text in sorted(variants(word))])
+    close = {word: variants(word) & rows.beginnings(variants(word)) for word in unknown}
+    if older := {word for word, alike in close.items() if not alike}:
+        begun = _beginnings(session, kinds, [text for word in sorted(older) for text in sorted(variants(word))])
+        close |= {word: variants(word) & begun for word in older}
     meant = tuple(
-        tuple(SearchTerm(text) for text in sorted(close & variants(group[0].text)))
-        if group[0].text in unknown
-        else group
+        tuple(SearchTerm(text) for text in sorted(close[group[0].text])) if group[0].text in unknown else group
         for group in question
     )
     return meant if all(meant) else None
@@ -172,17 +221,13 @@ def _begins(session: Session, kind: SearchKind, owner: int | None, listed: Any) 
     return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY))]
 
 
-def _count(session: Session, kind: SearchKind, question: Question, owner: int | None) -> int:
+def _count(session: Session, kind: SearchKind, question: Question, owner: int | None, rows: NewestRows) -> int:
     """How many rows are asked for, as far as it matters; where the newest hold it often, the rest is not counted."""
-    often = select(func.count()).select_from(_newest_that_hold(session, kind, question, owner).subquery())
-    counted = case((often.scalar_subquery() >= OFTEN, MANY + 1), else_=_number_of(session, kind, question, owner))
-    return int(session.connection().execute(select(counted)).scalar_one())
-
-
-def _number_of(session: Session, kind: SearchKind, question: Question, owner: int | None) -> ScalarSelect[int]:
+    if len(rows.holding(kind, question)) >= OFTEN:
+        return MANY + 1
     some: Any = select(literal_column("1")).select_from(_index(session))
-    some = some.where(*_asked(session, kind, question, owner)).limit(MANY + 1).subquery()
-    return select(func.count()).select_from(some).scalar_subquery()
+    some = some.where(*_asked(session, kind, question, owner, rows)).limit(MANY + 1).subquery()
+    return int(session.connection().execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def _is_sqlite(session: Session) -> bool:
@@ -211,19 +256,24 @@ def _holds(session: Session, kind: SearchKind, row: Any, question: Question) -> 
 def _fulfil(session: Session, question: Question) -> ColumnElement[bool]:
     """The words of an entry fulfil the question."""
     words, place = literal(" ") + _ENTRY.c.words + literal(" "), func.instr if _is_sqlite(session) else func.strpos
-    groups = [
-        or_(*(place(words, f" {term.text}" if term.is_beginning else f" {term.text} ") > 0 for term in group))
-        for group in question
-    ]
+    groups = [or_(*(place(words, _place_of(term)) > 0 for term in group)) for group in question]
     return and_(true(), *groups)
 
 
-def _asked(session: Session, kind: SearchKind, question: Question, owner: int | None) -> list[ColumnElement[bool]]:
-    groups = ((SearchTerm(owner_mark(kind, owner), False),), *question)
+def _asked(
+    session: Session, kind: SearchKind, question: Question, owner: int | None, rows: NewestRows
+) -> list[ColumnElement[bool]]:
+    """That a row of the index fulfils the question: what is rare is asked of the index, the rest of the words of those
+    rows. (To ask the index for a beginning costs a little for every row that has it.)"""
+    rare = rows.rare(kind, question)
+    often = tuple(group for group in question if group not in rare)
+    groups = ((SearchTerm(owner_mark(kind, owner), False),), *rare)
     if _is_sqlite(session):
-        return [_FTS.c.search_index.op("MATCH")(" AND ".join(_either(group, _fts_term, " OR ") for group in groups))]
+        words = " AND ".join(_either(group, _fts_term, " OR ") for group in groups)
+        holds = exists(select(literal_column("1")).where(_ENTRY.c.entry == _FTS.c.rowid, _fulfil(session, often)))
+        return [_FTS.c.search_index.op("MATCH")(words), *([holds.correlate(_FTS)] if often else ())]
     words = " & ".join(_either(group, _vector_term, " | ") for group in groups)
-    return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY))]
+    return [_is_of(kind), _VECTOR.op("@@")(cast(words, TSQUERY)), *([_fulfil(session, often)] if often else ())]
 
 
 def _either(group: Sequence[SearchTerm], spelled: Any, joined: str) -> str:

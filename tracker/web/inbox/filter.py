@@ -169,7 +169,7 @@ def _in_mailbox(mailbox: str, user: User) -> ColumnElement[bool]:
 
 
 def _of_senders(session: Session, user: User, domain: str) -> list[ColumnElement[bool]]:
-    """Own letters that come of a domain. Which of its addresses wrote is asked first, so that these letters are read by the index of
+    """Own letters that come of a domain. Which of its addresses wrote is asked first: then these letters are read by the index of
     senders; where they are many, the newest letters have some."""
     own = col(Letter.user_id) == user.id
     addresses = select(col(Letter.sender)).where(own, _from_sender(domain)).distinct()
