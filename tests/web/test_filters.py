@@ -14,11 +14,13 @@ from starlette.datastructures import QueryParams
 
 from tests.fixtures.contexts import opened_context
 from tests.web.mail_world import ANNA, LUC, OFFER, Seen, To, Written, agree, make_account, write
+from tracker.locale import use_locale
 from tracker.models import Message, MessageState, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor, in_order, read_page
+from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import manages_others
 from tracker.web.messages.filter import ACTIVITIES, STATES, Filter
 from tracker.web.messages.rows import read_figures
@@ -318,3 +320,27 @@ def test_states_that_exclude_each_other_widen_and_all_others_narrow(
     }
     sentence = Filter.from_query({"state": "opened,not_opened,clicked"}).sentence()
     assert sentence == "Mail: opened or not opened (measurable) and with a click."
+
+
+@pytest.mark.parametrize(
+    ("query", "english", "russian"),
+    [
+        ({"until": "2026-03-31"}, "Mail: until 31 March 2026.", "Письма: по 31 марта 2026\u202fг."),
+        (
+            {"activity": "opened", "since": "2026-03-30", "until": "2026-03-31"},
+            "Mail: opened since 30 March 2026 until 31 March 2026.",
+            "Письма: открытые с 30 марта 2026\u202fг. по 31 марта 2026\u202fг.",
+        ),
+        ({"activity": "answered"}, "Mail: answered.", "Письма: с ответом."),
+        ({"activity": "clicked", "q": "a."}, "Mail: with the words “a.” and with a click.", None),
+    ],
+)
+def test_a_sentence_has_one_full_stop_whatever_ends_it(
+    query: dict[str, str], english: str, russian: str | None
+) -> None:
+    chosen = Filter.from_query(query)
+    assert chosen.sentence() == english
+    with use_locale("ru"):
+        assert chosen.sentence() == (russian or chosen.sentence())
+    with use_locale("ru"):
+        assert not LetterFilter.from_query({"until": "2026-03-31"}).sentence().endswith("..")

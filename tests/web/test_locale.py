@@ -1,5 +1,6 @@
 """Words: nothing untranslated, nothing broken by its translation, the right one for each reader."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tracker.runtime.database import now
 from tracker.web.http import formats
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+SAYING = {"_", "N_", "gettext", "ngettext", "pgettext", "LocalizedText"}
 CATALOGUE = catalogue_of("ru")
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%%|\{\w*\}")
 
@@ -50,6 +52,20 @@ def test_the_catalogue_holds_every_text_and_no_other(tmp_path: Path) -> None:
 def test_the_catalogue_is_complete() -> None:
     missing = [message.id for message in translations() if message.fuzzy or not all(forms(message.string))]
     assert not missing, f"translate in {CATALOGUE.relative_to(ROOT)}:\n" + "\n".join(map(str, missing))
+
+
+def test_no_text_stands_inside_a_formatted_one() -> None:
+    """There the tool that gathers texts does not see it: nobody is asked to translate it."""
+    hidden = [
+        f"{file.relative_to(ROOT)}:{call.lineno}"
+        for file in (ROOT / "tracker").rglob("*.py")
+        for formatted in ast.walk(ast.parse(file.read_text()))
+        if isinstance(formatted, ast.JoinedStr)
+        for call in ast.walk(formatted)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in SAYING
+        if call.args and isinstance(call.args[0], ast.Constant)
+    ]
+    assert hidden == []
 
 
 def test_no_text_of_the_catalogue_is_said_alone_and_counted(tmp_path: Path) -> None:

@@ -45,10 +45,10 @@ def known_people(session: Session, user: User, words: str) -> list[dict[str, obj
     known = {row.lookup: _person(row.name, row.address, *_label(consent[row.id])) for row in rows}
     if len(known) < MOST:
         for name, address, lookup in _customers(session, words):
-            known.setdefault(lookup, _person(name, address, f"○ {_('customer')}"))
+            known.setdefault(lookup, _person(name, address, "○ " + _("customer")))
     if len(known) < MOST:
         for name, address, lookup in _writers(session, user, words):
-            known.setdefault(lookup, _person(name, address, f"○ {_('wrote to you')}"))
+            known.setdefault(lookup, _person(name, address, "○ " + _("wrote to you")))
     return list(known.values())[:MOST]
 
 

@@ -53,7 +53,7 @@ def named_row(request: Request, user: User, model: type[Owned]) -> Owned:
 
 
 def perform(
-    request: Request, back: str, work: Callable[[Session], object], sentence: str = "", onward: str = "", **undo: str
+    request: Request, back: str, work: Callable[[Session], object], sentence: str = "", onward: str = "", **undo: Any
 ) -> Response:
     """Does ``work`` and goes ``onward`` (or ``back``) with the sentence; or ``back``, with that of the :class:`ActionError` it
     raised. What is not there is a 404. A sentence may name columns of the row that ``work`` returns, as ``%(name)s``."""

@@ -141,6 +141,11 @@ class ListFilter:
         return period
 
 
+def ended(sentence: str) -> str:
+    """With one full stop, also where an abbreviation ends it already."""
+    return sentence.rstrip(".") + "."
+
+
 def listed(clauses: Iterable[str], style: Literal["standard", "or"] = "standard") -> str:
     return format_list(list(clauses), style, locale=babel_locale())
 

@@ -15,7 +15,7 @@ from tracker.models import Category, EnquiryStatus, Letter, Mailbox, SearchKind,
 from tracker.models.search_query import NOTHING, finds
 from tracker.runtime.database import now
 from tracker.web.http import list_filter
-from tracker.web.http.list_filter import ListFilter, listed
+from tracker.web.http.list_filter import ListFilter, ended, listed
 
 SHOWS: Mapping[str, str] = {
     "enquiries": N_("Enquiries"),
@@ -100,7 +100,7 @@ class LetterFilter(ListFilter):
         shown = _(_SHOW_CLAUSES[self.show])
         if not clauses:
             return f"{shown}."
-        return _("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses))
+        return ended(_("%(shown)s: %(conditions)s.", shown=shown, conditions=listed(clauses)))
 
     def conditions(self, session: Session, user: User) -> Sequence[ColumnElement[bool]]:
         if (

@@ -21,7 +21,7 @@ from tracker.models.mail import IS_UNKNOWABLE, NOT_SENT
 from tracker.models.search_query import finds
 from tracker.runtime.database import now
 from tracker.web.http import list_filter
-from tracker.web.http.list_filter import ListFilter, listed
+from tracker.web.http.list_filter import ListFilter, ended, listed
 
 TROUBLE_DAYS = 7
 OPENED, ANSWERED = ("opened", "not_opened", "machine_only", "unmeasurable"), ("replied", "no_reply")
@@ -136,7 +136,7 @@ class Filter(ListFilter):
             clauses.append(_(_ACTIVITY_CLAUSES[self.activity], when=" ".join(period)).strip())
         states = [listed([_(_STATE_CLAUSES[state]) for state in group], "or") for group in self.groups() if group]
         clauses = states + clauses
-        return _("Mail: %(conditions)s.", conditions=listed(clauses)) if clauses else _("All mail.")
+        return ended(_("Mail: %(conditions)s.", conditions=listed(clauses))) if clauses else _("All mail.")
 
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
         # To one recipient, and in one conversation, few were written: they are read by that, and not all of one's own in the

@@ -145,7 +145,7 @@ def _facts_of_copy(copy: Delivery) -> tuple[str, ...]:
     if copy.status in (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED):
         return (_("in the queue") if copy.status == DeliveryStatus.QUEUED else _("waiting to retry"),)
     is_untracked = not (copy.opens_on or copy.clicks_on) and copy.status == DeliveryStatus.ACCEPTED
-    return (f"{_('not tracked:')} {rule_label(copy.opens_rule)}",) if is_untracked and copy.opens_rule else ()
+    return (_("not tracked:") + " " + rule_label(copy.opens_rule),) if is_untracked and copy.opens_rule else ()
 
 
 def _events(user: User, person: Person) -> Source:

@@ -262,7 +262,7 @@ def _limits(rules: Mapping[str, Sequence[str]]) -> str:
     if not rules:
         return _("everybody may track everything")
     sentences = [
-        f"{_role(role)}: {', '.join(map(_purpose, may)) or _('nothing')}" for role, may in sorted(rules.items())
+        _role(role) + ": " + (", ".join(map(_purpose, may)) or _("no tracking")) for role, may in sorted(rules.items())
     ]
     return "; ".join(sentences)
 
