@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import To as To_
 from tests.web.mail_world import Written, agree, write
-from tests.web.reading import attribute, every, only, text_at
+from tests.web.reading import attribute, every, only, text_at, words
 from tracker.models import Account, Message, MessageBody, MessageState, Recipient, Template, User
 from tracker.runtime.context import AppContext
 
@@ -217,6 +217,10 @@ def test_figures_are_ones_own_and_rates_over_what_could_be_measured(
     )
     figures = text_at(client.get("/settings/templates"), ".template-figures")
     assert figures == "Sent3 Opened 1 / 2 Clicked 1 / 2 Answered 2 / 3"
+    for link in every(client.get("/settings/templates"), ".template-figures a"):
+        listed = client.get(attribute(link, "href"))
+        assert len(every(listed, ".mail-row")) == int(words(link)), attribute(link, "href")
+        assert "begun with one template" in text_at(listed, ".mail-sentence")
     assert "Not sent yet" in client_of(bob).get("/settings/templates").text
 
 

@@ -38,6 +38,7 @@ FILTERS = st.builds(
     until=DAYS,
     q=WORDS,
     thread=WORDS,
+    template=WORDS,
     activity=st.sampled_from(["", *ACTIVITIES]),
 )
 

@@ -42,6 +42,7 @@ class MessageQuery(Paged):
     recipient: Annotated[str, Field(description="An address.")] = ""
     account: Annotated[str, Field(description="The id or the address of an account.")] = ""
     thread: Annotated[str, Field(description="“thread” of a message.")] = ""
+    template: Annotated[str, Field(description="The id of a template that the message began with.")] = ""
     activity: Annotated[
         str, Field(description="opened, clicked or answered: “since” and “until” are of this, not of the sending.")
     ] = ""

@@ -15,7 +15,18 @@ from sqlmodel import Session, col
 from tracker.locale import N_, _
 from tracker.locale.written_days import first_moment
 from tracker.mail.addresses import AddressError, lookup_form
-from tracker.models import Account, Delivery, DeliveryStatus, Event, Message, MessageState, Recipient, SearchKind, User
+from tracker.models import (
+    Account,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Message,
+    MessageState,
+    Recipient,
+    SearchKind,
+    Template,
+    User,
+)
 from tracker.models.activity import IS_PREFETCH
 from tracker.models.mail import IS_UNKNOWABLE, NOT_SENT
 from tracker.models.search_query import finds
@@ -96,6 +107,7 @@ class Filter(ListFilter):
         "account": N_("From: %(what)s"),
         "recipient": N_("To: %(what)s"),
         "thread": N_("One conversation"),
+        "template": N_("One template"),
         "activity": {name: label for name, (_kind, label) in ACTIVITIES.items()},
     }
     CLAUSES = {
@@ -105,6 +117,7 @@ class Filter(ListFilter):
         "account": N_("sent from %(what)s"),
         "recipient": N_("to %(what)s"),
         "thread": N_("of one conversation"),
+        "template": N_("begun with one template"),
         "activity": _ACTIVITY_CLAUSES,
     }
 
@@ -116,6 +129,7 @@ class Filter(ListFilter):
     until: date | datetime | None = None
     q: str = ""
     thread: str = ""
+    template: str = ""
     activity: str = ""
     """One of :data:`ACTIVITIES`: ``since`` and ``until`` are then of this."""
 
@@ -139,9 +153,9 @@ class Filter(ListFilter):
         return ended(_("Mail: %(conditions)s.", conditions=listed(clauses))) if clauses else _("All mail.")
 
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
-        # To one recipient, and in one conversation, few were written: they are read by that, and not all of one's own in the
-        # order of the list.
-        is_of_few = self.recipient or self.thread or self.activity
+        # To one recipient, in one conversation and with one template few were written: they are read by that, and not all of
+        # one's own in the order of the list.
+        is_of_few = self.recipient or self.thread or self.template or self.activity
         own = col(Message.user_id) + 0 if is_of_few else col(Message.user_id)
         conditions = (
             finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
@@ -158,6 +172,9 @@ class Filter(ListFilter):
             conditions.append(_to_recipient(self.recipient))
         if self.thread:
             conditions.append(_of_thread(self.thread, user))
+        if self.template:
+            template = select(col(Template.id)).where(col(Template.public_id) == self.template)
+            conditions.append(col(Message.template_id) == template.scalar_subquery())
         if self.activity:
             return [*conditions, self._happened(user)]
         return conditions + self.period(Message.listed_at, user)
