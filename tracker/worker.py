@@ -213,7 +213,7 @@ def _drain(edge: Edge, context: AppContext) -> int:
         try:
             fresh = drain(context, spool)
             # what comes meanwhile waits for no more than a small lot of what is old
-            old = drain_backlog(context, spool, hits_at_once // 4)
+            old = drain_backlog(context, spool, hits_at_once // 8)
             again += old or _whole(fresh, hits_at_once)
         except SourceError as error:  # the others go on
             problem = error

@@ -1,8 +1,8 @@
 """An edge that was cut off for a week: what comes now goes before what waits, in lots of one size, each hit once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +237,38 @@ def test_a_batch_asks_few_statements_however_many_hits_it_has(context: AppContex
     assert asked[1:] == [asked[1]] * 2
     assert max(statements for statements, _ in asked) <= 26
     assert {writing for _, writing in asked} == {1}
+
+
+@pytest.mark.parametrize(
+    ("hours", "handed_over", "hits_after", "judged_again"),
+    [
+        (-48, -72, 0, False),
+        (-48, -72, 1, True),  # what came since may say something of it
+        (-1, -72, 0, True),  # the windows around it were not over when it was judged
+        (-48, -1, 0, True),  # our note of the server's 250 may have come after it
+        (-48, None, 0, True),
+    ],
+)
+def test_what_was_judged_long_after_its_time_settles_without_being_judged_again(
+    context: AppContext, sent: Delivery, hours: int, handed_over: int | None, hits_after: int, *, judged_again: bool
+) -> None:
+    def hand_over(at: datetime | None) -> None:
+        with context.database.session_scope() as session:
+            session.exec(update(Delivery).values(accepted_at=at))
+
+    edge, moment = Edge(), now()
+    hand_over(moment - timedelta(hours=72))
+    hit = edge.hit(sent)
+    edge.hits[0] = replace(hit, received_at=moment + timedelta(hours=hours))
+    assert drain(context, edge)
+    for number in range(hits_after):
+        later = edge.hit(sent)
+        edge.hits[-1] = replace(later, received_at=moment + timedelta(hours=hours + 1 + number))
+        assert drain(context, edge)
+    hand_over(None if handed_over is None else moment + timedelta(hours=handed_over))
+    with context.database.session_scope() as session:  # something that judging again takes back
+        session.exec(update(Event).where(col(Event.hit) == 1).values(klass="unknown", settle_at=moment))
+    assert settle_due(context) == 1 + hits_after
+    with context.database.reading() as session:
+        klass = session.exec(select(Event.klass).where(Event.hit == 1)).one()
+    assert (klass != "unknown") is judged_again

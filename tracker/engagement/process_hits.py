@@ -63,8 +63,9 @@ def _store(session: Session, context: AppContext, edge: str, around: HitContext,
 
 
 def publish_outcomes(session: Session, outcomes: Sequence[JudgedHit]) -> None:
-    """Counters of the messages, lines of the bell, and a hint to the open pages, after events were made or judged otherwise."""
-    messages = recount(session, {outcome.known.message_id for outcome in outcomes})
+    """Counters of the messages, which the caller holds, lines of the bell, and a hint to the open pages, after events were made or
+    judged otherwise."""
+    messages = recount(session, {outcome.known.message_id for outcome in outcomes}, held=True)
     correct_notifications(
         session,
         {outcome.known.delivery_id for outcome in outcomes if outcome.known.stored and outcome.known.stored.alerted},

@@ -1,28 +1,33 @@
 """When the waiting time of a hit is over: judge once more, then ring for what a person did."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, update
+from sqlalchemy import Select, bindparam, func, update
 from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
-from tracker.engagement.judging import JudgedHit, Scope, judge_again
+from tracker.engagement.judging import Scope, judge_again
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
+from tracker.engagement.sealing import address_of
 from tracker.engagement.verdict_rows import store_changed
 from tracker.models.counting.counters import lock_messages
-from tracker.models.counting.tables import EVENT, in_bound_list, in_list, run_made_once
+from tracker.models.counting.tables import DELIVERY, EVENT, EVIDENCE, VERDICT, in_bound_list, in_list, run_made_once
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.gc_pause import gc_paused
 
 BATCH = 250
 """Few enough that hits that come meanwhile do not wait for long where one transaction writes at a time."""
+
+LONG_AFTER = timedelta(hours=6)
+"""So long after a hit and its copy's handover every window around them is over, and the server's 250 noted."""
 
 
 def settle_due(context: AppContext) -> int:
@@ -38,15 +43,14 @@ def settle_due(context: AppContext) -> int:
         waiting = [event for event in waiting if event.message_id in free]
         if not waiting:
             return 0
-        outcomes = _judge_once_more(session, context, waiting)
+        _judge_once_more(session, context, [event for event in waiting if not _is_final(event)])
         settled = run_made_once(session, _still_waiting, events=[event.id for event in waiting]).all()
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
         _mark(session, people, alerted=True)
         notify_settled(session, people)
         emit_acts(session, people)
-        seen = {event.public_id for event in people}
-        note_people(session, context, {outcome.known.evidence.ip for outcome in outcomes if outcome.known.key in seen})
+        note_people(session, context, _addresses(session, context, people))
     return len(settled)
 
 
@@ -55,11 +59,29 @@ _WAITING = columns(
 )
 
 
+_DECIDED = columns(func.max(VERDICT.c.decided_at)).where(VERDICT.c.event_id == EVENT.c.id).correlate(EVENT)
+_OTHER, _FIRST = EVENT.alias("other"), VERDICT.alias("first")
+_HIT_AFTER = (
+    columns(_OTHER.c.id)
+    .join(_FIRST, (_FIRST.c.event_id == _OTHER.c.id) & (_FIRST.c.version == 1))
+    .where(_OTHER.c.delivery_id == EVENT.c.delivery_id, _FIRST.c.decided_at > _DECIDED.scalar_subquery())
+    .correlate(EVENT)
+)
+
+
 @cache
 def _due(_is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     # the newest first: nobody waits for the bell of what an edge brings after a week
-    newest_first = EVENT.c.settle_at.desc()
-    return _WAITING.where(EVENT.c.settle_at <= bindparam("moment")).order_by(newest_first).limit(bindparam("limit"))
+    due = (
+        _WAITING.add_columns(
+            _DECIDED.scalar_subquery().label("decided_at"),
+            DELIVERY.c.accepted_at,
+            _HIT_AFTER.exists().label("hit_after"),
+        )
+        .outerjoin(DELIVERY, DELIVERY.c.id == EVENT.c.delivery_id)
+        .where(EVENT.c.settle_at <= bindparam("moment"))
+    )
+    return due.order_by(EVENT.c.settle_at.desc()).limit(bindparam("limit"))
 
 
 @cache
@@ -68,15 +90,37 @@ def _still_waiting(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     return _WAITING.where(these).order_by(EVENT.c.settle_at.desc())
 
 
-def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> list[JudgedHit]:
+def _is_final(event: Any) -> bool:
+    """Whether it was judged long after all was known, as what an edge brings after a week is, and nothing came since."""
+    if event.hit_after or event.accepted_at is None or event.decided_at is None:
+        return False
+    return bool(event.decided_at - max(event.at, event.accepted_at) > LONG_AFTER)
+
+
+def _judge_once_more(session: Session, context: AppContext, waiting: Sequence[Any]) -> None:
     """What was not known when the hit came may be now: the server's 250, a range file, the recipient's mail exchanger."""
+    if not waiting:
+        return
     rules = rules_of(context)
     deliveries = {event.delivery_id for event in waiting}
     outcomes = judge_again(session, context, rules, deliveries, Scope.around([event.at for event in waiting], rules))
     changed = store_changed(session, rules, outcomes, exact=True)
     if changed:
         publish_outcomes(session, changed)
-    return outcomes
+
+
+def _addresses(session: Session, context: AppContext, people: Sequence[Any]) -> set[str]:
+    """Where these people were seen."""
+    keys = {event.id: event.public_id for event in people}
+    return {
+        address_of(context, keys[event], sealed) for event, sealed in run_made_once(session, _evidence, events=keys)
+    }
+
+
+@cache
+def _evidence(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
+    these = in_bound_list(is_sqlite, EVIDENCE.c.event_id, "events")
+    return columns(EVIDENCE.c.event_id, EVIDENCE.c.sealed).where(these)
 
 
 def _mark(session: Session, events: Sequence[Any], **values: object) -> None:

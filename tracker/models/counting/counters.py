@@ -51,13 +51,15 @@ def _to_hold(is_sqlite: bool, wait: bool) -> Select[*tuple[Any, ...]]:
     return held.with_for_update(key_share=True, skip_locked=not wait)
 
 
-def recount(session: Session, message_ids: Iterable[int]) -> Sequence[Counted]:
-    """Recomputes everything that is counted about these messages, in one query per table, and writes what changed."""
+def recount(session: Session, message_ids: Iterable[int], *, held: bool = False) -> Sequence[Counted]:
+    """Recomputes everything that is counted about these messages, in one query per table, and writes what changed. They may be
+    ``held`` by the caller already."""
     ids = sorted(set(message_ids))
     if not ids:
         return ()
     session.flush()
-    lock_messages(session, ids)
+    if not held:
+        lock_messages(session, ids)
     events, clicks = _events(session, ids)
     deliveries = _recount_deliveries(session, ids, events)
     _recount_links(session, ids, clicks, {id_ for id_, row in deliveries.items() if row["frozen"]})
