@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from functools import cached_property
 from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
@@ -39,18 +38,13 @@ def header_lines(headers: Headers) -> bytes:
 class Answer:
     """A whole response, made once and sent as often as needed: an ASGI application that always says the same.
 
-    ``lines`` are the headers as they go over the wire, where they are known.
+    ``lines`` are the headers as they go over the wire, where they were joined before.
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes, lines: bytes | None = None) -> None:
         self.status, self.headers, self.body = status, headers, body
-        self._lines = lines
-
-    @cached_property
-    def lines(self) -> bytes:
+        self.lines = b"%scontent-length: %d\r\n" % (header_lines(headers) if lines is None else lines, len(body))
         """All headers as they go over the wire."""
-        lines = header_lines(self.headers) if self._lines is None else self._lines
-        return b"%scontent-length: %d\r\n" % (lines, len(self.body))
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         is_head = scope["method"] == "HEAD"

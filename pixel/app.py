@@ -10,6 +10,7 @@ from pixel.answers import Answer, Receive, Scope, Send
 from pixel.endpoints import Endpoints
 from pixel.lease_store import STORE_FILE, LeaseStore
 from pixel.limits import Limits
+from pixel.server import AnswerBody
 from pixel.settings import EdgeSettings
 from pixel.site_drafts import Completion
 from pixel.site_endpoints import SiteEndpoints, visit_budgets
@@ -97,6 +98,12 @@ class EdgeApp:
             self.spool.submit(hit, lambda _: reply(answer))
         return True
 
+    def answers_bodies(self, scope: Scope) -> AnswerBody | None:
+        """Who answers what a website's page asks or tells, without a task, once its body is whole; None for everything else."""
+        if self._sites is None or scope["method"] != "POST":
+            return None
+        return self._sites.answers.get(scope["path"].removeprefix(self._prefix))
+
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         endpoints = self._endpoints
         assert endpoints is not None, "start() comes before the first request"
@@ -132,7 +139,7 @@ class EdgeApp:
             return answers.method_not_allowed(_WRITTEN_TO[path].encode())
         if path == "/snapshot":
             return await sites.put_snapshot(scope, receive)
-        return await (sites.resolve if path == "/et/v1/resolve" else sites.beacon)(scope, receive)
+        return await sites.answer(scope, receive, path)
 
     def metrics(self) -> dict[str, int]:
         """Counts since the spool was made, by name; of visits those since the start."""

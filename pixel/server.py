@@ -6,16 +6,16 @@ uvicorn waits for ever for the rest of a header, takes headers of any size and n
 import asyncio
 import math
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pixel.answers import WHOLE, Answer
+from pixel.answers import WHOLE, Answer, Scope
 from pixel.environment import Network
 from pixel.proxies import Proxies, plain_address
 
@@ -23,6 +23,10 @@ _DESCRIPTORS = 65_536
 """File descriptors that a process is given where the system allows it; the usual 1,024 are few for one that listens to mail."""
 _DESCRIPTORS_KEPT = 256
 """Those that are never given to visitors: the database, the spool, mail servers."""
+_SMALL_BODY = 16 * 1024
+"""Bytes of a body that is held until it is whole; a larger one is read by the application."""
+AnswerBody = Callable[[Scope, bytes, Callable[[Answer], None]], None]
+"""Answers a request with its whole body: calls what it is handed, once, and not before it returns."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ _NEVER = math.inf
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's own protocol with a bound on what a visitor may take. It costs a whole request in one piece next to nothing.
 
-    An application with a method ``answer_soon`` is first asked to answer without a task (:meth:`pixel.app.EdgeApp.answer_soon`).
+    An application with a method ``answer_soon`` is first asked to answer without a task (:meth:`pixel.app.EdgeApp.answer_soon`);
+    one with ``answers_bodies`` takes a small body whole in the same way.
     """
 
     def __init__(self, *args: Any, guard: ConnectionGuard, deadlines: Deadlines, **more: Any) -> None:
@@ -193,6 +198,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._guard, self._limits, self._deadlines = guard, guard.limits, deadlines
         self._own_app = self.app
         self._answer_soon = getattr(self.app, "answer_soon", None)
+        self._answers_bodies = getattr(self.app, "answers_bodies", None)
+        self._without_body: tuple[RequestResponseCycle, AnswerBody] | None = None
+        """A request whose body is still coming, and who answers it then."""
         self._entered = False
         self._in_body = False
         self._is_idle = False
@@ -289,6 +297,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._undigested = 0
+        if self._without_body is not None and len(self._without_body[0].body) > _SMALL_BODY:
+            (cycle, _), self._without_body = self._without_body, None
+            self._start_task(cycle, self._own_app)
 
     def on_headers_complete(self) -> None:
         status = self._status_of_head()
@@ -304,9 +315,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self.headers = []  # trailers are nobody's
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
         soon = self._answer_soon if app is self._own_app else None
-        if soon is not None and soon(cycle.scope, partial(self._reply, cycle)):
+        if soon is not None and soon(scope, partial(self._reply, cycle)):
             return
+        takes = self._answers_bodies(scope) if soon is not None and self._answers_bodies is not None else None
+        if takes is None or cycle.waiting_for_100_continue:
+            self._start_task(cycle, app)
+        elif cycle.more_body:
+            self._without_body = cycle, takes
+        else:
+            takes(scope, bytes(cycle.body), partial(self._reply, cycle))
+
+    def _start_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope[WHOLE] = partial(_send_whole, cycle)  # type: ignore[literal-required]
         super()._start_asgi_task(cycle, app)
 
@@ -318,6 +339,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_body, self._undigested = False, 0
+        if self._without_body is not None and not self._without_body[0].more_body:
+            (cycle, takes), self._without_body = self._without_body, None
+            takes(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._reply, cycle))
         if self.cycle.response_complete:  # it was answered before it had come whole
             self._rest()
         else:

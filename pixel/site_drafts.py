@@ -67,7 +67,7 @@ class BeaconDraft:
     def __init__(self, request: Request, beacon: Beacon, site: PublishedSite, shares: Shares) -> None:
         self._request, self._beacon, self._site, self._shares = request, beacon, site, shares
         self.visitor: Key | None = (site.key, beacon.visitor)
-        self.is_durable = any(rule.leases for rule in site.rules)
+        self.is_durable = site.leases
 
     def complete(self, store: LeaseStore | None) -> HitRow:
         beacon = self._beacon

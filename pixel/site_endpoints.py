@@ -4,7 +4,9 @@ Everything is answered from the published snapshot and a file beside the spool. 
 answer goes out; whatever goes wrong, the page keeps its own addresses.
 """
 
+import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
@@ -16,6 +18,7 @@ from pixel.answers import Answer
 from pixel.hits import compact_json
 from pixel.limits import Budgets, Limits
 from pixel.robots import device_of, is_robot
+from pixel.server import AnswerBody
 from pixel.settings import EdgeSettings
 from pixel.site_config import SiteConfig
 from pixel.site_drafts import BeaconDraft, Completion, Request, VisitDraft
@@ -33,7 +36,9 @@ STORED_WITHIN = 1.0
 """Seconds that a page's answer waits for the disk. The snippet itself waits for two."""
 _MOST_SECONDS = 1800
 _SNIPPET = Path(__file__).with_name("snippet.js")
+_log = logging.getLogger("pixel.sites")
 Scope = MutableMapping[str, Any]
+Reply = Callable[[Answer], None]
 
 
 def visit_budgets(budgets: Budgets) -> Budgets:
@@ -57,6 +62,11 @@ class SiteEndpoints:
         self._seal = Seal(settings.keys)
         self._limits = limits
         self.resolved = self.limited = 0
+        self.answers = {
+            "/et/v1/resolve": self._answered_soon(self._resolve),
+            "/et/v1/beacon": self._answered_soon(self._beacon),
+        }
+        """Who answers what pages ask and tell, by path."""
 
     def close(self) -> None:
         self._completion.close()
@@ -81,15 +91,35 @@ class SiteEndpoints:
 
     # --- a page asks
 
-    async def resolve(self, scope: Scope, receive: Receive) -> Answer:
-        """What this page shows in place of its addresses."""
-        headers = dict(scope["headers"])
+    async def answer(self, scope: Scope, receive: Receive, path: str) -> Answer:
+        """The answer to what a page asks or tells, for a server that hands over a body piece by piece."""
         body = await read_body(receive)
         if body is None:
-            return site_answers.refused(413, f"The body may have {LARGEST} bytes.")
+            return _TOO_LARGE
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answers[path](scope, body, lambda made: None if answer.done() else answer.set_result(made))
+        return await answer
+
+    def _answered_soon(self, answer: Callable[[Scope, bytes, Reply], Answer | None]) -> AnswerBody:
+        """Who replies with what is answered at once; with a draft's answer the spool does, later."""
+
+        def reply_soon(scope: Scope, body: bytes, reply: Reply) -> None:
+            try:
+                at_once = answer(scope, body, reply) if len(body) <= LARGEST else _TOO_LARGE
+            except Exception as error:
+                _log.error("a page could not be answered: %s", type(error).__name__)
+                at_once = _FAILED
+            if at_once is not None:
+                asyncio.get_running_loop().call_soon(reply, at_once)
+
+        return reply_soon
+
+    def _resolve(self, scope: Scope, body: bytes, reply: Reply) -> Answer | None:
+        """What this page shows in place of its addresses."""
+        headers = dict(scope["headers"])
         asked = read_asked(body)
         if asked is None:
-            return site_answers.refused(400, "The body is JSON with a site's key and the page.")
+            return _NOT_ASKED
         origin, site, refusal = self._site(headers, asked.key, asked.url)
         if site is None:
             return refusal
@@ -100,11 +130,15 @@ class SiteEndpoints:
             return site_answers.json_answer(origin, NOTHING)
         request = Request(time.time_ns() // 1_000_000, client, scope)
         draft = VisitDraft(request, asked, self._decision(site, asked, agent, robot, request.at), agent, robot)
-        is_stored = await self._spool.append(draft, STORED_WITHIN)
-        self.resolved += 1
-        # an address whose visit is stored nowhere would tell nothing, and its letter would look forged
-        answer = self._answer(site, draft.outcome) if is_stored and draft.outcome is not None else NOTHING
-        return site_answers.json_answer(origin, answer)
+
+        def reply_with(is_stored: bool) -> None:
+            self.resolved += 1
+            # an address whose visit is stored nowhere would tell nothing, and its letter would look forged
+            answer = self._body(site, draft.outcome) if is_stored and draft.outcome is not None else NOTHING
+            reply(site_answers.json_answer(origin, answer))
+
+        self._spool.submit(draft, reply_with, STORED_WITHIN)
+        return None
 
     def _site(self, headers: Mapping[bytes, bytes], key: str, page: str) -> tuple[str, PublishedSite | None, Answer]:
         """The origin to answer to, and the site; without one what to say instead. An origin that is not the site's own learns
@@ -140,7 +174,7 @@ class SiteEndpoints:
         held = self._seal.open(asked.held, site.key) if asked.held else None
         return VisitDecision(self.config, site, asked, arrival, held, at, robot)
 
-    def _answer(self, site: PublishedSite, outcome: VisitOutcome) -> bytes:
+    def _body(self, site: PublishedSite, outcome: VisitOutcome) -> bytes:
         """The JSON; ids and what is held are of characters that need no quoting."""
         shown = [(each.block, each.address) for each in outcome.shown]
         seconds = min(site.session_minutes * 60, _MOST_SECONDS)
@@ -154,22 +188,20 @@ class SiteEndpoints:
 
     # --- a page tells
 
-    async def beacon(self, scope: Scope, receive: Receive) -> Answer:
+    def _beacon(self, scope: Scope, body: bytes, reply: Reply) -> Answer | None:
         """A click on an address that was shown, a copy of it, a sign of life, or consent that was taken back."""
-        headers = dict(scope["headers"])
-        body = await read_body(receive)
-        report = read_beacon(body) if body is not None else None
+        report = read_beacon(body)
         if report is None:
-            return site_answers.refused(413 if body is None else 400, "The body is JSON with key, visitor and kind.")
-        origin, site, refusal = self._site(headers, report.key, report.url)
+            return _NOT_TOLD
+        origin, site, refusal = self._site(dict(scope["headers"]), report.key, report.url)
         if site is None:
             return refusal
         client = self._client(scope)
         if self._over_limit(client, site):
             return site_answers.nothing(origin)
-        request = Request(time.time_ns() // 1_000_000, client, scope)
-        await self._spool.append(BeaconDraft(request, report, site, self.config.shares), STORED_WITHIN)
-        return site_answers.nothing(origin)
+        draft = BeaconDraft(Request(time.time_ns() // 1_000_000, client, scope), report, site, self.config.shares)
+        self._spool.submit(draft, lambda _: reply(site_answers.nothing(origin)), STORED_WITHIN)
+        return None
 
     # --- the tracker publishes
 
@@ -195,6 +227,10 @@ class SiteEndpoints:
 
 NOTHING = compact_json({"visitor": None, "session": None, "rules": [], "ttl": _MOST_SECONDS}).encode()
 """For robots, and for who asks too often: the page stays as it is."""
+_TOO_LARGE = site_answers.refused(413, f"The body may have {LARGEST} bytes.")
+_NOT_ASKED = site_answers.refused(400, "The body is JSON with a site's key and the page.")
+_NOT_TOLD = site_answers.refused(400, "The body is JSON with key, visitor and kind.")
+_FAILED = site_answers.refused(500, "This could not be answered.")
 _UNKNOWN = site_answers.refused(404, "There is no such site.")
 _ELSEWHERE = site_answers.refused(403, "This page is not one of the site's.")
 

@@ -89,6 +89,11 @@ class PublishedSite:
     cache: "dict[tuple[str | None, Source], Any]" = field(default_factory=dict, compare=False, repr=False)
     """What was worked out for a source before: its rule, and what a rule shows to it."""
 
+    @property
+    def leases(self) -> bool:
+        """Whether any of its rules leases addresses of a pool."""
+        return any(rule.leases for rule in self.rules)
+
 
 @dataclass(frozen=True)
 class Snapshot:

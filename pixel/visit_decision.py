@@ -67,7 +67,7 @@ class VisitDecision:
         self._site, self._asked, self._arrival, self._held = site, asked, arrival, held
         self._at, self._robot = at, robot
         self._visitor = asked.visitor or (held.visitor if held else "")
-        self.leases = any(rule.leases for rule in site.rules)
+        self.leases = site.leases
 
     @property
     def visitor(self) -> Key | None:

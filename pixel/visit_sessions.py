@@ -6,7 +6,6 @@ The same facts travel with the visitor as a signed text, so that another edge go
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from pixel.hits import compact_json
 from pixel.site_rules import PublishedSite, Rule, levels, rule_of
@@ -40,9 +39,15 @@ class VisitorState:
     rule: str = ""
     codes: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
-    @cached_property
+    _text: str = field(default="", init=False, compare=False)
+
+    @property
     def text(self) -> str:
         """The state as JSON, made once: for the store and for what travels with the visitor."""
+        self._text = self._text or self._as_json()
+        return self._text
+
+    def _as_json(self) -> str:
         facts = {
             "v": self.visitor,
             "s": self.session,

@@ -103,6 +103,9 @@ class Source:
     channel: str
     group: str = ""
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # of a frozen dataclass all its fields are hashed each time
+
     def as_dict(self) -> dict[str, str]:
         return {"id": self.id, "name": self.name, "channel": self.channel, "group": self.group}
 
@@ -128,10 +131,15 @@ class Arrival:
     """Hosts of payment and sign-in: a referrer there begins nothing."""
 
 
-def marks_of(page: str) -> dict[str, str]:
+def marks_of(page: str) -> Mapping[str, str]:
     """The marks in a page's address, each cut to a length and printable. Broken percent encoding is taken as it stands."""
     query, fragment = page[:_MOST_QUERY].partition("?")[2].partition("#")[::2]
-    pairs = (query or fragment.rpartition("?")[2]).split("&")
+    return _marks_in(query or fragment.rpartition("?")[2])
+
+
+@lru_cache(1024)  # most visitors of an advertisement come with the same query
+def _marks_in(query: str) -> Mapping[str, str]:
+    pairs = query.split("&")
     marks: dict[str, str] = {}
     for pair in pairs if len(pairs) <= _MOST_PAIRS else ():
         name, _, value = pair.partition("=")

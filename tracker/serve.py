@@ -20,7 +20,7 @@ class CombinedApp:
 
     def __init__(self, edge: EdgeApp, web: ASGIApp, worker: Worker, gateway: Gateway | None = None) -> None:
         self.edge, self.web, self.worker, self.gateway = edge, web, worker, gateway
-        self.answer_soon = edge.answer_soon
+        self.answer_soon, self.answers_bodies = edge.answer_soon, edge.answers_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
