@@ -56,6 +56,9 @@ class Answer:
         await send({"type": "http.response.body", "body": b"" if is_head else self.body})
 
 
+Reply = Callable[[Answer], None]
+AnswerBody = Callable[[Scope, bytes, Reply], None]
+"""Answers a request with its whole body: calls what it is handed, once, and not before it returns."""
 PIXEL_ANSWER = Answer(
     200,
     [(b"content-type", b"image/gif"), *_NEVER_CACHED, *_PRIVATE, (b"cross-origin-resource-policy", b"cross-origin")],

@@ -6,11 +6,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pixel import answers
-from pixel.answers import Answer, Receive, Scope, Send
+from pixel.answers import Answer, AnswerBody, Receive, Scope, Send
 from pixel.endpoints import Endpoints
 from pixel.lease_store import STORE_FILE, LeaseStore
 from pixel.limits import Limits
-from pixel.server import AnswerBody
 from pixel.settings import EdgeSettings
 from pixel.site_drafts import Completion
 from pixel.site_endpoints import SiteEndpoints, visit_budgets

@@ -6,7 +6,7 @@ uvicorn waits for ever for the rest of a header, takes headers of any size and n
 import asyncio
 import math
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network
@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from pixel.answers import WHOLE, Answer, Scope
+from pixel.answers import WHOLE, Answer, AnswerBody, Scope
 from pixel.environment import Network
 from pixel.proxies import Proxies, plain_address
 
@@ -25,8 +25,6 @@ _DESCRIPTORS_KEPT = 256
 """Those that are never given to visitors: the database, the spool, mail servers."""
 _SMALL_BODY = 16 * 1024
 """Bytes of a body that is held until it is whole; a larger one is read by the application."""
-AnswerBody = Callable[[Scope, bytes, Callable[[Answer], None]], None]
-"""Answers a request with its whole body: calls what it is handed, once, and not before it returns."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pixel import site_answers
-from pixel.answers import Answer
+from pixel.answers import Answer, AnswerBody, Reply
 from pixel.hits import compact_json
 from pixel.limits import Budgets, Limits
 from pixel.robots import device_of, is_robot
-from pixel.server import AnswerBody
 from pixel.settings import EdgeSettings
 from pixel.site_config import SiteConfig
 from pixel.site_drafts import BeaconDraft, Completion, Request, VisitDraft
@@ -38,7 +37,6 @@ _MOST_SECONDS = 1800
 _SNIPPET = Path(__file__).with_name("snippet.js")
 _log = logging.getLogger("pixel.sites")
 Scope = MutableMapping[str, Any]
-Reply = Callable[[Answer], None]
 
 
 def visit_budgets(budgets: Budgets) -> Budgets:
