@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, update
 
 from tests.web.conftest import ClientOf
 from tests.web.letters_world import Came, make_mailbox, receive
@@ -323,9 +323,17 @@ def test_a_reminder_is_set_changed_and_taken_back(
     assert "You will be reminded" not in text_at(client.get(path), ".message-people")
 
 
+def at_noon(context: AppContext, user: User) -> None:
+    """They live where it is about noon, so that nothing of the last hours was yesterday."""
+    hours_behind = now().hour - 12
+    with context.database.session_scope() as session:
+        session.exec(update(User).where(col(User.id) == user.id).values(timezone=f"Etc/GMT{hours_behind:+d}"))
+
+
 def test_machines_right_after_one_another_are_one_line_to_unfold(
     context: AppContext, client: httpx.Client, alice: User
 ) -> None:
+    at_noon(context, alice)
     (message,) = write(context, alice, GALLERY[0])
     page = client.get(f"/mail/{message.public_id}")
     (fold,) = every(page, ".event-fold")
@@ -362,6 +370,7 @@ def test_what_reads_the_same_is_one_line_that_unfolds(context: AppContext, clien
         Seen("open", "human", 602, client="Gmail"),
         Seen("open", "human", 603, client="Thunderbird"),
     )
+    at_noon(context, alice)
     (message,) = write(context, alice, Written("Offer", (ANNA,), seen, timedelta(days=3)))
     page = client.get(f"/mail/{message.public_id}")
     (fold,) = every(page, ".event-fold")
