@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
-from sqlalchemy import Select, literal, tuple_
+from sqlalchemy import Select, literal, select, tuple_
 from sqlmodel import Session, col
 
 from tracker.runtime.localized_text import ActionError, LocalizedText
@@ -43,13 +43,19 @@ def read_page(
     limit: int = PAGE,
     *,
     newest_first: bool = True,
+    key: Any = None,
 ) -> tuple[Sequence[Row], tuple[Any, ...] | None]:
     """The rows behind ``after``, and the place of the last of them; None when the list ends with it.
 
     ``order`` are columns that together tell every row from the others; a place is their values. An index over them is read from
-    the place on, however deep in the list it lies, and "is there more?" needs no count.
+    the place on, however deep in the list it lies, and "is there more?" needs no count. With ``key``, the row's number, PostgreSQL
+    looks for them in that index alone where it holds all that is asked, and reads no row that is left out.
     """
-    rows = session.scalars(in_order(query, order, after, newest_first=newest_first).limit(limit + 1)).all()
+    page = in_order(query, order, after, newest_first=newest_first).limit(limit + 1)
+    if key is not None:
+        rows_of = select(query.column_descriptions[0]["entity"])
+        page = in_order(rows_of.where(col(key).in_(page.with_only_columns(key))), order, newest_first=newest_first)
+    rows = session.scalars(page).all()
     shown = rows[:limit]
     return shown, tuple(getattr(shown[-1], column.key) for column in order) if len(rows) > limit else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, text, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -153,16 +153,16 @@ class Filter(ListFilter):
         return ended(_("Mail: %(conditions)s.", conditions=listed(clauses))) if clauses else _("All mail.")
 
     def conditions(self, session: Session, user: User) -> list[ColumnElement[bool]]:
-        # To one recipient, in one conversation and with one template few were written: they are read by that, and not all of
-        # one's own in the order of the list.
-        is_of_few = self.recipient or self.thread or self.template or self.activity
+        # To one recipient, in one conversation and with one template few were written, and few come back: they are read by that,
+        # and not all of one's own in the order of the list.
+        is_of_few = self.recipient or self.thread or self.template or self.activity or "bounced" in self.state
         own = col(Message.user_id) + 0 if is_of_few else col(Message.user_id)
         conditions = (
             finds(session, SearchKind.MESSAGE, Message.id, self.q, user.id, Message.user_id)
             if self.q
             else [own == user.id]
         )
-        states = {**_STATE, "trouble": went_wrong()}
+        states = {**_STATE, "trouble": went_wrong(), "bounced": _came_back(user)}
         conditions += [or_(*(states[state] for state in group)) for group in self.groups() if group]
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
@@ -207,12 +207,18 @@ SENT = or_(
 _STAGES: Mapping[str, ColumnElement[bool]] = {state: and_(NOT_SENT, col(Message.state) == state) for state in LIFE} | {
     "sent": SENT
 }
-_REFUSED = and_(
-    col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]),
-    col(Message.id).in_(select(col(Delivery.message_id)).where(col(Delivery.status) == text("'rejected'"))),
-)
-"""Refused for some of its recipients; refused for all of them, it has failed. (In the words of the index of refused copies.)"""
 _REJECTED = exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.status) == DeliveryStatus.REJECTED)
+
+
+def _came_back(user: User) -> ColumnElement[bool]:
+    """Come back undelivered, or refused for some of its recipients; refused for all of them, it has failed. Both are few, with an
+    index of their own (of refused copies in these words)."""
+    bounced = select(col(Message.id)).where(col(Message.user_id) == user.id, col(Message.bounces) > text("0"))
+    copies = select(col(Message.id)).join(Delivery, col(Delivery.message_id) == col(Message.id))
+    copies = copies.where(col(Delivery.status) == text("'rejected'"), col(Message.user_id) + 0 == user.id)
+    refused = copies.where(col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]))
+    both = union_all(bounced, refused).cte("came_back").prefix_with("MATERIALIZED", dialect="postgresql")
+    return col(Message.id).in_(select(both.c.id))
 
 
 def went_wrong() -> ColumnElement[bool]:
@@ -257,7 +263,6 @@ _FACTS: Mapping[str, ColumnElement[bool]] = {
     "replied": col(Message.replies) > 0,
     "no_reply": and_(SENT, col(Message.replies) == 0),
     "due": col(Message.follow_up_due_at).is_not(None),
-    "bounced": or_(col(Message.bounces) > 0, _REFUSED),
     "machine_only": and_(col(Message.machine) > 0, col(Message.opens) == 0, col(Message.clicks) == 0),
     "unmeasurable": _UNKNOWABLE,
 }

@@ -99,7 +99,7 @@ class _Related:
 def read_listing(session: Session, user: User, chosen: Filter, after: Cursor | None) -> MessagePage:
     """The page of the user's messages that pass the filter and come after a place."""
     query = chosen.apply(session, select(Message), user)
-    messages, place = read_page(session, query, (Message.listed_at, Message.id), after, PAGE)
+    messages, place = read_page(session, query, (Message.listed_at, Message.id), after, PAGE, key=Message.id)
     accounts = session.scalars(select(Account).where(col(Account.user_id) == user.id).order_by(col(Account.id))).all()
     related = _related(session, accounts, messages)
     rows = [_row(message, related) for message in messages]
