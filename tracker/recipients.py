@@ -110,7 +110,6 @@ def find_or_make(session: Session, address: str, name: str = "") -> Recipient:
     recipient = find(session, address) or _insert(session, address, name)
     if name and not recipient.name and recipient.erased_at is None:
         recipient.name = name[:200]
-        session.add(recipient)
     return recipient
 
 

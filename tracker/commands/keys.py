@@ -168,7 +168,6 @@ def _reseal(context: AppContext, keyring: Keyring) -> tuple[int, int]:
                 left += 1
                 continue
             setattr(row, column, keyring.encrypt(plain, record))
-            session.add(row)
             done += 1
     return done, left
 

@@ -151,6 +151,5 @@ def remind_undecided(context: AppContext) -> int:
         rows = session.exec(select(TrackingPause).where(due).limit(BATCH).with_for_update(skip_locked=True)).all()
         for pause in rows:
             pause.due_at = moment + DECIDE_WITHIN
-            session.add(pause)
             _tell(session, pause, moment)
         return len(rows)

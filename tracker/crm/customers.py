@@ -240,7 +240,6 @@ def merge_customers(session: Session, remaining: Customer, merged: Customer) -> 
             session.delete(row)
         else:
             row.customer_id, row.position = remaining.id, position
-            session.add(row)
     session.flush()
     for table in (Order, LetterBinding):
         session.exec(update(table).where(col(table.customer_id) == merged.id).values(customer_id=remaining.id))

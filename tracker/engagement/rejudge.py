@@ -111,7 +111,6 @@ def _is_due(job: Job) -> bool:
 def _done(session: Session) -> None:
     job = session.get_one(Job, NAME)
     job.due_at = now() + EVERY
-    session.add(job)
 
 
 def overrule(session: Session, context: AppContext, event: Event, user: User, human: bool) -> None:

@@ -165,7 +165,6 @@ def note_answer(session: Session, letter: Letter, answer: AnsweredMessage, *, ri
     if counts:
         session.refresh(message)
         message.follow_up_at = message.follow_up_due_at = None
-        session.add(message)
     recount(session, [message.id])
     if counts:
         facts = {

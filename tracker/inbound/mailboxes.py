@@ -76,7 +76,6 @@ def credential_changed(session: Session, credential: Credential) -> None:
     for mailbox in mailboxes_of(session, credential):
         _use(session, mailbox, credential)
         check_soon(mailbox, credential)
-        session.add(mailbox)
 
 
 def sign_in_mailbox(

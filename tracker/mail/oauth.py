@@ -144,7 +144,6 @@ def _renew(context: AppContext, grant: OAuthGrant, lease: HeldLease) -> str:
         row = session.get(OAuthGrant, grant.id, with_for_update=True)
         if row is not None:
             _put_tokens(context, row, granted)
-            session.add(row)
     return granted.access_token
 
 
@@ -158,7 +157,6 @@ def _note_failure(context: AppContext, grant: OAuthGrant, lease: HeldLease, erro
         if row.refresh_token == grant.refresh_token and not (isinstance(error, OAuthError) and not error.permanent):
             row.state, row.detail = "needs_sign_in", error.sentence
             row.access_token = row.access_expires_at = None
-        session.add(row)
 
 
 def _put_tokens(context: AppContext, grant: OAuthGrant, granted: Granted) -> None:

@@ -82,7 +82,6 @@ def request(session: Session, addresses: Iterable[str]) -> None:
     for profile in known.values():
         if profile.due_at is None and (profile.looked_up_at is None or profile.looked_up_at < now() - KEPT):
             profile.due_at = now()
-            session.add(profile)
 
 
 def unknown(session: Session, addresses: Iterable[str]) -> bool:
@@ -190,7 +189,6 @@ def _note(session: Session, domain: str, answer: MxAnswer) -> None:
     else:  # what was known before is better than nothing
         profile.tries += 1
         profile.problem, profile.due_at = answer.problem, now() + _pause(profile.tries)
-    session.add(profile)
     if answer.mx_family is not None:
         _tell_copies(session, domain, answer.mx_family)
 

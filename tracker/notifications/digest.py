@@ -125,7 +125,6 @@ def _note(context: AppContext, claim: _Claim, sent: bool) -> None:
             user.digest_at = next_clock(now(), zone_of(user), user.digest_hour * 60)
         else:
             user.digest_at = now() + LATER
-        session.add(user)
 
 
 # --- what happened

@@ -94,7 +94,6 @@ def _claim(context: AppContext, user_id: int | None) -> HeldLease | None:
         lease = None if notice is None else context.leases.claim(session, "notice", notice.id)
         if notice is not None and lease is not None:
             notice.tries += 1
-            session.add(notice)
         return lease
 
 
@@ -116,7 +115,6 @@ def _notify(context: AppContext, lease: HeldLease) -> _Mail | None:
         if not context.leases.holds(session, lease):
             return None
         notice = session.get_one(Notice, int(lease.subject))
-        session.add(notice)
         person = session.get(User, notice.user_id)
         mailbox = session.get(Mailbox, notice.mailbox_id) if notice.mailbox_id else None
         letter = session.get(Letter, notice.letter_id) if notice.letter_id else None
@@ -196,6 +194,5 @@ def _end(context: AppContext, lease: HeldLease, outcome: Outcome) -> None:
                 notice.due_at = now() + LATER * notice.tries
             else:
                 notice.sent_at = now()
-            session.add(notice)
     if not outcome.is_accepted:
         log.warning("the mail of notice %s was %s", lease.subject, outcome.status)

@@ -78,7 +78,6 @@ def correct(session: Session, user_id: int, subject: str, **facts: object) -> No
     _set(line, facts)
     if line.kind == "corrected":
         line.told = None  # a person's first open is still to come
-    session.add(line)
     announce(session, user_id, "notification", line.public_id)
 
 
@@ -170,7 +169,6 @@ def mark_read(session: Session, user: User, public_id: str) -> bool:
         return False
     if line.read_at is None:
         line.read_at = now()
-        session.add(line)
         announce(session, line.user_id, "notification", line.public_id)
     return True
 

@@ -127,7 +127,6 @@ def _note(session: Session, account_id: int, result: CheckResult, sent_folder: s
     account.state_detail = result.problem
     account.checked_at = now()
     account.sent_folder = sent_folder or account.sent_folder
-    session.add(account)
     if result.smtp_ok:
         retry_now(session, account)
 

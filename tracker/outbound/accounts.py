@@ -85,7 +85,6 @@ def confirm_accounts(session: Session, address: str) -> int:
     accounts = [a for a in session.exec(select(Account).where(col(Account.removed_at).is_(None))) if _is_of(a, address)]
     for account in accounts:
         account.confirmed_at = account.confirmed_at or now()
-        session.add(account)
     return len(accounts)
 
 

@@ -67,7 +67,6 @@ def _ask_one(
         with session.begin_nested():
             message = enqueue_composed(session, context, user, draft)
             message.personal_link = "ask"
-            session.add(message)
             proof = Proof(
                 notice=NOTICE,
                 notice_version=VERSION,
@@ -144,7 +143,6 @@ def send_own_link(session: Session, context: AppContext, recipient: Recipient, l
         with session.begin_nested():
             made = enqueue_composed(session, context, user, draft)
             made.personal_link = "own"
-            session.add(made)
     except SendError:
         return False
     return True

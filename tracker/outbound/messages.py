@@ -74,7 +74,6 @@ def stop_tracking(session: Session, message: Message) -> None:
             delivery.opens_on, delivery.opens_rule = False, "switched_off"
         if delivery.clicks_on:
             delivery.clicks_on, delivery.clicks_rule = False, "switched_off"
-        session.add(delivery)
     message.track_opens = message.track_links = False
     message.opens_tracked = message.clicks_tracked = 0
     _changed(session, message)
@@ -102,6 +101,5 @@ def remind_due(context: AppContext) -> int:
             if message.state == MessageState.SENT and not message.replies:
                 message.follow_up_due_at = now()
                 notify(session, message.user_id, f"follow_up:{message.id}", "follow_up", now(), message_id=message.id)
-            session.add(message)
             announce(session, message.user_id, "message", message.public_id)
     return len(ids)

@@ -151,7 +151,6 @@ def _note(session: Session, subscription_id: int, due: Sequence[int], answer: En
     moment, rows = now(), col(PushDelivery.id).in_(due)
     is_later = answer.status is None or answer.status >= 500 or answer.status in _AGAIN
     subscription.failing_since = (subscription.failing_since or moment) if is_later else None
-    session.add(subscription)
     if not is_later or moment - (subscription.failing_since or moment) >= KEEP:
         session.exec(delete(PushDelivery).where(rows))
         return

@@ -101,7 +101,6 @@ def _note(session: Session, read: Account, answers: Sequence[AnswerElsewhere] | 
     if account is None or shutdown.is_requested:
         return 0
     account.sent_read_at = now() + (AFTER_TROUBLE if answers is None else EVERY)
-    session.add(account)
     if answers is None:
         return 0
     account.sent_uidvalidity, account.sent_uid = read.sent_uidvalidity, read.sent_uid

@@ -168,7 +168,6 @@ def _try(
         message = _ours(session, context, claimed)
         if message is not None:
             message.sent_copy, message.sent_copy_detail = "done", ""
-            session.add(message)
             announce(session, message.user_id, "message", message.public_id)
     return True
 
@@ -189,7 +188,6 @@ def _claim(context: AppContext, account_id: int) -> ClaimedSentCopy | None:
                 if body is not None and body.raw is not None:
                     return ClaimedSentCopy(lease, message, _with_bcc(session, message, body))
                 message.sent_copy = "none"
-                session.add(message)
             context.leases.release(session, lease)  # somebody has just filed it, or there is nothing to file
     return None
 

@@ -103,4 +103,3 @@ def _put_right_daily(context: AppContext, moment: datetime) -> None:
                 user.digest_at = next_clock(moment, zone_of(user), user.digest_hour * 60)
             if user.quiet_ends_at is not None and user.quiet_ends_at > moment + _DAY:
                 user.quiet_ends_at = moment
-            session.add(user)

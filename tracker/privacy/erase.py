@@ -208,7 +208,6 @@ def _blank_form(session: Session, subject: Subject, message: Message) -> None:
     if body is not None and body.recipients:
         form = subject.redactor.value(json.loads(body.recipients))
         body.recipients = json.dumps(form, ensure_ascii=False)
-        session.add(body)
 
 
 def _blank_copy(copy: Delivery) -> None:
@@ -223,7 +222,6 @@ def _blank_body(session: Session, subject: Subject, message: Message) -> None:
         body.html = subject.redactor.text(body.html) if body.html else body.html
         body.text = subject.redactor.text(body.text) if body.text else body.text
         body.raw = None  # encoded, it could not be searched; the sender's mailbox has it
-        session.add(body)
 
 
 def _answers(session: Session, subject: Subject) -> None:

@@ -67,7 +67,6 @@ def erase_mentions_in_mail(session: Session, redactor: Redactor, to_them: Sequen
     session.exec(update(MessageBody).where(col(MessageBody.message_id).in_(ids - unfinished)).values(raw=None))
     for body in session.exec(select(MessageBody).where(col(MessageBody.message_id).in_(unfinished))):
         body.raw = redacted_mail(body.raw or b"", redactor)
-        session.add(body)
     files = _those_with(session, select(Attachment.id, Attachment.content), redactor.spellings.are_in_octets)
     session.exec(delete(Attachment).where(col(Attachment.id).in_(files)))
     session.flush()

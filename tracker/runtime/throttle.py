@@ -52,7 +52,6 @@ def count_try(context: AppContext, free_tries: Mapping[str, int]) -> None:
             raise _too_many(ceil(wait))
         for row, _free in rows:
             row.failures, row.at = row.failures + 1, moment
-            session.add(row)
 
 
 def uncount_try(context: AppContext, free_tries: Mapping[str, int], forget: str = "") -> None:
@@ -63,7 +62,6 @@ def uncount_try(context: AppContext, free_tries: Mapping[str, int], forget: str 
             if row is not None:
                 is_forgotten = bool(forget) and digest == context.keyring.digest(forget)
                 row.failures = 0 if is_forgotten else max(0, row.failures - 1)
-                session.add(row)
 
 
 def network_of(address: str | None) -> str:

@@ -44,7 +44,6 @@ def remove_site(session: Session, context: AppContext, site: Site) -> None:
     for block in session.exec(owned_rows(SiteBlock, session.get_one(User, site.user_id))):
         if site.public_id in block.sites:
             block.sites = [id_ for id_ in block.sites if id_ != site.public_id]
-            session.add(block)
     publish_after_commit(session, context)
 
 
@@ -125,7 +124,6 @@ def move(session: Session, context: AppContext, user: User, row: SiteRule | Site
     for number, item in enumerate(rows, 1):
         if item.position != number:
             item.position = number
-            session.add(item)
     publish_after_commit(session, context)
 
 

@@ -94,7 +94,6 @@ class ImapRun:
         with self.context.database.session_scope() as session:
             mailbox = self.importer.ours(session)
             mailbox.found_folders, mailbox.capabilities, mailbox.gmail = names, capabilities, self.mailbox.gmail
-            session.add(mailbox)
 
     def _folder(self, folder: Folder) -> None:
         opened = self.connection.open(folder.raw_name)

@@ -137,7 +137,6 @@ def _note(
                 session.exec(update(MailboxFolder).where(col(MailboxFolder.id) == folder).values(good_run_at=began))
             mailbox.run_loaded = importer.loaded if importer is not None else 0
             ended(mailbox, session)
-            session.add(mailbox)
 
 
 def _ended(mailbox: Mailbox, session: Session, claim: Claim, refusal: ServerRefusal | None, complete: bool) -> None:

@@ -32,7 +32,6 @@ def idempotent(call: RequestContext, work: Callable[[Session], BaseModel | None]
             body = _json(work(session))
             if row is not None:
                 row.status, row.body = status, body
-                session.add(row)
     except _Taken:
         return _replay(call)
     return _response(status, body)

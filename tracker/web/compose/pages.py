@@ -258,7 +258,6 @@ def _remember_choice(session: Session, user: User, typed: ComposeForm) -> None:
     """The last choice becomes the person's default."""
     row = session.get_one(User, user.id)
     row.track_opens, row.track_links = typed.track_opens, typed.track_links
-    session.add(row)
 
 
 def _sent(user: User, typed: ComposeForm, message: Message) -> Response:

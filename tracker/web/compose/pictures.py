@@ -96,7 +96,6 @@ def take_pictures(session: Session, message: Message, typed: ComposeForm) -> Com
     typed = replace(typed, html=_DATA.sub(with_content_id, typed.html))
     body = session.get_one(MessageBody, message.id)
     body.html = typed.html
-    session.add(body)
     return typed
 
 

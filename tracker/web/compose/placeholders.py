@@ -118,7 +118,6 @@ def remember_company(session: Session, typed: ComposeForm) -> None:
     recipient = _recipient(session, people[0]) if company and len(people) == 1 else None
     if recipient is not None and not recipient.company:
         recipient.company = company[:200]
-        session.add(recipient)
 
 
 def _values(session: Session, user: User, typed: ComposeForm, person: Address | None) -> dict[str, str]:

@@ -102,7 +102,6 @@ def _renew(context: AppContext, request: Request, response: Response) -> None:
             now() + LIFE,
             _network(context, request),
         )
-        session.add(user_session)
     _set_cookie(context, response, token)
 
 

@@ -142,7 +142,6 @@ def letter_reading(request: Request, user: User, _form: FormData) -> Response:
         letter = find_letter(session, user, request.path_params["id"])
         if letter.read_at is None:
             letter.read_at = now()
-            session.add(letter)
         mark_subject_read(session, user.id, f"letter:{letter.id}")
     return Response(status_code=204)
 
