@@ -10,15 +10,15 @@ from tracker.consent.rules import (
     RULES,
     SILENT,
     STRICT_JURISDICTIONS,
+    ConsentError,
     ConsentEvent,
     ConsentState,
     Facts,
-    MoveError,
     Pack,
     Proof,
     Terms,
     chain_digest,
-    check_move,
+    check_transition,
     checked_proof,
     decide,
     grade_of,
@@ -171,12 +171,12 @@ MOVES = {
 @pytest.mark.parametrize("old", ConsentState)
 def test_every_move(old: ConsentState, new: ConsentState) -> None:
     def move() -> None:
-        check_move(old, ConsentEvent(new, NOW, "subject", "web_form"), now=NOW, since=LONG_AGO, terms=Terms())
+        check_transition(old, ConsentEvent(new, NOW, "subject", "web_form"), now=NOW, since=LONG_AGO, terms=Terms())
 
     if new.value in MOVES[old.value].split():
         move()
     else:
-        with pytest.raises(MoveError, match=f"from {old} to {new}") as refused:
+        with pytest.raises(ConsentError, match=f"from {old} to {new}") as refused:
             move()
         assert refused.value.field == "state"
 
@@ -188,8 +188,8 @@ def move(old: ConsentState, new: ConsentState, **facts: object) -> str:
     proof = checked_proof(Proof(note=details["note"]), at=NOW, now=NOW)  # type: ignore[arg-type]
     event = ConsentEvent(new, details["at"], details["actor"], details["channel"], proof)  # type: ignore[arg-type]
     try:
-        check_move(old, event, now=NOW, since=details["since"], terms=terms)  # type: ignore[arg-type]
-    except MoveError as error:
+        check_transition(old, event, now=NOW, since=details["since"], terms=terms)  # type: ignore[arg-type]
+    except ConsentError as error:
         return error.field
     return ""
 
@@ -259,10 +259,10 @@ def test_a_yes_needs_evidence_that_is_accepted(channel: str, actor: str, proof: 
     for state in (GRANTED, ConsentState.REFUSED):
         event = ConsentEvent(state, NOW, actor, channel, proof)
         if state == ConsentState.REFUSED or grade <= least:
-            check_move(UNKNOWN, event, now=NOW, since=None, terms=terms)
+            check_transition(UNKNOWN, event, now=NOW, since=None, terms=terms)
             continue
-        with pytest.raises(MoveError) as refused:
-            check_move(UNKNOWN, event, now=NOW, since=None, terms=terms)
+        with pytest.raises(ConsentError) as refused:
+            check_transition(UNKNOWN, event, now=NOW, since=None, terms=terms)
         assert refused.value.field == ("note" if grade == "F" else "channel")
 
 

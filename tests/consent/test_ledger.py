@@ -11,7 +11,7 @@ from tests.fixtures.contexts import People
 from tests.test_recipients import ANNA, at_once, make
 from tracker.consent.audit import broken_chains, lapse, retire_notice
 from tracker.consent.ledger import broken_at, consent_of, erase_proof, ledger, record_consent
-from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof, Purpose
+from tracker.consent.rules import MEASURED, ConsentError, ConsentState, Proof, Purpose
 from tracker.models import ConsentEntry, NoticeText, Recipient
 from tracker.runtime.context import AppContext
 
@@ -165,7 +165,7 @@ def test_what_may_not_be_recorded_leaves_no_trace(context: AppContext) -> None:
     ]
     with context.database.session_scope() as session:
         for state, more, field in wrong:
-            with pytest.raises(MoveError) as refused:
+            with pytest.raises(ConsentError) as refused:
                 record(session, anna, Purpose.OPENS, state, **more)
             assert refused.value.field == field
     assert chain_of(context, anna) == []
@@ -176,7 +176,7 @@ def test_a_consent_found_late_does_not_undo_a_withdrawal(context: AppContext, pe
     with context.database.session_scope() as session:
         record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 1, 1, tzinfo=UTC))
         record(session, anna, Purpose.OPENS, ConsentState.WITHDRAWN, at=datetime(2026, 2, 1, tzinfo=UTC))
-        with pytest.raises(MoveError, match="an older word cannot undo a newer one"):
+        with pytest.raises(ConsentError, match="an older word cannot undo a newer one"):
             record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 1, 15, tzinfo=UTC))
         record(session, anna, Purpose.OPENS, ConsentState.GRANTED, at=datetime(2026, 3, 1, tzinfo=UTC))
     people.consent(ANNA, ConsentState.WITHDRAWN, Purpose.OPENS)
@@ -188,7 +188,7 @@ def test_the_purposes_move_apart(context: AppContext) -> None:
     with context.database.session_scope() as session:
         record(session, anna, Purpose.OPENS, ConsentState.BLOCKED)
         record(session, anna, Purpose.CLICKS, ConsentState.GRANTED)
-        with pytest.raises(MoveError):
+        with pytest.raises(ConsentError):
             record(session, anna, Purpose.OPENS, ConsentState.GRANTED)
 
 
@@ -219,7 +219,7 @@ def test_two_answers_at_once_are_judged_one_after_the_other(context: AppContext)
             record(session, session.get_one(Recipient, anna.id), Purpose.OPENS, ConsentState.WITHDRAWN)
 
     raised = at_once(3, withdraw)
-    assert [type(error) for error in raised] == [MoveError, MoveError]
+    assert [type(error) for error in raised] == [ConsentError, ConsentError]
     assert [e.state for e in chain_of(context, anna)] == ["granted", "withdrawn"]
 
 
@@ -287,7 +287,7 @@ def test_the_whole_evidence_is_kept(context: AppContext) -> None:
 )
 def test_evidence_that_cannot_be(context: AppContext, proof: Proof, field: str) -> None:
     anna = make(context)
-    with context.database.session_scope() as session, pytest.raises(MoveError) as refused:
+    with context.database.session_scope() as session, pytest.raises(ConsentError) as refused:
         record(session, anna, Purpose.OPENS, ConsentState.GRANTED, proof=proof)
     assert refused.value.field == field
     assert chain_of(context, anna) == []

@@ -45,7 +45,7 @@ def forms(text: str | tuple[str, ...] | list[str] | None) -> list[str]:
 
 
 def test_the_catalogue_holds_every_text_and_no_other(tmp_path: Path) -> None:
-    wanted = {key(message) for message in texts(tmp_path / "texts.pot", "-k", "LocalizedText", "-k", "MoveError:2")}
+    wanted = {key(message) for message in texts(tmp_path / "texts.pot", "-k", "LocalizedText", "-k", "ConsentError:2")}
     assert {key(message) for message in translations()} == wanted, "run scripts/translations"
 
 
@@ -71,7 +71,7 @@ def test_no_text_stands_inside_a_formatted_one() -> None:
 def test_no_text_of_the_catalogue_is_said_alone_and_counted(tmp_path: Path) -> None:
     """A catalogue holds one entry for both, and the plain one would be said with the plural's words."""
     keywords = [
-        f"--keyword={keyword}" for keyword in ("_", "gettext", "N_", "LocalizedText", "MoveError:2", "pgettext:1c,2")
+        f"--keyword={keyword}" for keyword in ("_", "gettext", "N_", "LocalizedText", "ConsentError:2", "pgettext:1c,2")
     ]
     alone = texts(tmp_path / "alone.pot", "--no-default-keywords", *keywords)
     assert {key(message) for message in alone} & {key(m) for m in translations() if len(forms(m.id)) > 1} == set()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from tracker.consent.ledger import CHAINED, PROOF, first_broken, record_consent
-from tracker.consent.rules import ConsentState, MoveError, Proof, Purpose
+from tracker.consent.rules import ConsentError, ConsentState, Proof, Purpose
 from tracker.models import ConsentEntry, Recipient
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -77,7 +77,7 @@ def _lapse(session: Session, entry: ConsentEntry, at: datetime | None, why: str 
             session, person, purpose, ConsentState.LAPSED, actor="system", channel="time", proof=Proof(note=why), at=at
         )
         return 1
-    except MoveError:  # renewed, withdrawn or written down by somebody else since we looked
+    except ConsentError:  # renewed, withdrawn or written down by somebody else since we looked
         return 0
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from sqlmodel import Session
 
 from tracker.consent.ledger import ledger, record_consent
-from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof, Purpose
+from tracker.consent.rules import MEASURED, ConsentError, ConsentState, Proof, Purpose
 from tracker.mail.addresses import AddressError
 from tracker.mail.mime.charset import guessed
 from tracker.models import Recipient
@@ -139,7 +139,7 @@ def _take(session: Session, row: ImportRow, actor: str, by: str) -> ConsentRowRe
             return ConsentRowResult(row.line, address, _record(session, row, actor, by))
     except AddressError as error:
         return ConsentRowResult(row.line, address, field="address", problem=error.sentence)
-    except MoveError as error:
+    except ConsentError as error:
         return ConsentRowResult(row.line, address, field=error.field, problem=error.sentence)
 
 
@@ -147,10 +147,10 @@ def _record(session: Session, row: ImportRow, actor: str, by: str) -> int:
     """Both purposes of a row or neither. Returns how many entries were made."""
     cells = row.cells
     if any("\0" in value for value in cells.values()):
-        raise MoveError("note", "The row holds a character that is no text.")
+        raise ConsentError("note", "The row holds a character that is no text.")
     purposes, state, at = _purposes(cells["purpose"]), _state(cells["state"]), _moment("at", cells.get("at", ""))
     if state == ConsentState.GRANTED and at is None:
-        raise MoveError("at", "“at” is missing: say when the consent was given.")
+        raise ConsentError("at", "“at” is missing: say when the consent was given.")
     person = find_or_make(session, cells["address"], cells.get("name", ""))
     session.flush()
     return sum(_append(session, person, purpose, state, at, _proof(row, by), cells, actor) for purpose in purposes)
@@ -183,14 +183,14 @@ def _purposes(text: str) -> Sequence[Purpose]:
         return MEASURED
     if not words or set(words) - set(Purpose):
         known = ", ".join((*Purpose, "both"))
-        raise MoveError("purpose", "“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
+        raise ConsentError("purpose", "“purpose” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
     return [Purpose(word) for word in dict.fromkeys(words)]
 
 
 def _state(text: str) -> ConsentState:
     if text.lower() not in _STATES:
         known = ", ".join(_STATES)
-        raise MoveError("state", "“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
+        raise ConsentError("state", "“state” must be one of %(known)s, not “%(here)s”.", known=known, here=text)
     return ConsentState(text.lower())
 
 
@@ -202,7 +202,7 @@ def _moment(field: str, text: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise MoveError(
+        raise ConsentError(
             field, "“%(field)s” must be written as 2026-03-31 or 2026-03-31T14:00+02:00.", field=field
         ) from None
 

@@ -22,7 +22,7 @@ from tracker.consent.rules import (
     Terms,
     accepted_grades,
     chain_digest,
-    check_move,
+    check_transition,
     checked_proof,
     in_force_until,
     jurisdiction_of,
@@ -155,7 +155,7 @@ def record_consent(
     """Appends a consent event to the recipient's chain.
 
     ``actor`` is ``subject``, ``user:<id>``, ``api:<id>``, ``import:<batch>`` or ``system``. Raises
-    :class:`tracker.consent.MoveError` naming the field.
+    :class:`tracker.consent.rules.ConsentError` naming the field.
     """
     head = _lock(session, recipient)
     moment = now()
@@ -163,7 +163,7 @@ def record_consent(
     event = ConsentEvent(state, at or moment, actor, channel, proof)
     before = _last(session, recipient, purpose)
     terms = terms_for(session, recipient)
-    check_move(_old(before, event, moment), event, now=moment, since=before.at if before else None, terms=terms)
+    check_transition(_old(before, event, moment), event, now=moment, since=before.at if before else None, terms=terms)
     entry = _entry(recipient, purpose, event, moment, head)
     entry.valid_until = in_force_until(state, entry.at, terms)
     _note_rules(session, recipient, entry)

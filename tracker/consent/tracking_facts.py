@@ -35,7 +35,7 @@ class Sender:
 
 
 @dataclass(frozen=True)
-class Workspace:
+class WorkspaceRules:
     """The rules of this context, read once for many recipients."""
 
     ceiling: Ceiling
@@ -46,14 +46,14 @@ class Workspace:
     roles: Mapping[str, Any]
 
     def facts(
-        self, purpose: Purpose, person: RecipientFacts, standing: ConsentStatus, sender: Sender, **message: Any
+        self, purpose: Purpose, person: RecipientFacts, status: ConsentStatus, sender: Sender, **message: Any
     ) -> Facts:
         """Everything the policy is decided from; ``message`` are the facts of the message itself."""
         whose = jurisdiction_of(person.declared, person.country, person.domain)
         return Facts(
             pack=self.pack,
-            state=standing.state,
-            grade=standing.grade,
+            state=status.state,
+            grade=status.grade,
             accepted=accepted_grades(self.pack, whose.is_strict, self.least_grade),
             jurisdiction=whose.code,
             ceiling=self.ceiling.allows(purpose),
@@ -65,9 +65,9 @@ class Workspace:
         )
 
 
-def workspace(session: Session, context: AppContext) -> Workspace:
+def workspace_rules(session: Session, context: AppContext) -> WorkspaceRules:
     """The rules as they are now."""
-    return Workspace(
+    return WorkspaceRules(
         ceiling=operator_ceiling(context),
         pack=operator_ceiling(context).lowered(workspace_pack(session)),
         least_grade=str(preference(session, "accepted_grades")),

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from pixel.hits import Hit, MailKind
 from tracker.consent.ledger import ConsentStatus, consent_status_of
 from tracker.consent.rules import Purpose, may_keep
-from tracker.consent.tracking_facts import RecipientFacts, Sender, allowed, workspace
+from tracker.consent.tracking_facts import RecipientFacts, Sender, allowed, workspace_rules
 from tracker.engagement.judge.evidence import Evidence
 from tracker.engagement.judge.evidence import HitState as Known
 from tracker.engagement.rules import RuleSet
@@ -191,7 +191,7 @@ def _allowed(
     session: Session, context: AppContext, copies: Mapping[str, JudgedDelivery], asked: Collection[tuple[str, str]]
 ) -> frozenset[tuple[int, str]]:
     """(delivery, kind of hit) of those asked for that the frozen policy and consent as it is now both allow to be kept."""
-    rules = workspace(session, context)
+    rules = workspace_rules(session, context)
     standings = consent_status_of(session, {copy.recipient_id for copy in copies.values()})
 
     @cache  # many people of one company, asked in one way, by one sender

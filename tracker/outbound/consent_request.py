@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from tracker.consent.ledger import consent_of, record_consent
 from tracker.consent.notice import NOTICE, VERSION, controller, notice
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_url
-from tracker.consent.rules import MEASURED, ConsentState, MoveError, Proof
+from tracker.consent.rules import MEASURED, ConsentError, ConsentState, Proof
 from tracker.locale import _, use_locale
 from tracker.mail.addresses import Address
 from tracker.mail.mime.build import MessageContent, build_message
@@ -85,7 +85,7 @@ def _ask_one(
                     channel="consent_mail_page",
                     proof=proof,
                 )
-    except MoveError as error:
+    except ConsentError as error:
         return RequestOutcome(mailbox.address, problem=error.sentence)
     return RequestOutcome(mailbox.address, message)
 

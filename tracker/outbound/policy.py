@@ -19,7 +19,14 @@ from tracker.consent.rules import (
     jurisdiction_of,
     rules_for,
 )
-from tracker.consent.tracking_facts import RecipientFacts, Sender, Workspace, measured_by, senders_of, workspace
+from tracker.consent.tracking_facts import (
+    RecipientFacts,
+    Sender,
+    WorkspaceRules,
+    measured_by,
+    senders_of,
+    workspace_rules,
+)
 from tracker.mail.addresses import Address, domain_of, lookup_form
 from tracker.mail.recipient_mx import KnownDomain, fill, known_domains
 from tracker.models import Account, Delivery, Recipient, User
@@ -93,16 +100,16 @@ def plan_policies(
     everybody = [question.draft.addressees() for question in questions]
     addresses = [mailbox.address for each in everybody for _, mailbox in each]
     known, domains = find_all(session, addresses), known_domains(session, addresses)
-    standings = consent_status_of(session, {r.id for r in known.values()})
+    statuses = consent_status_of(session, {r.id for r in known.values()})
     own = _own_addresses(session, [question.user for question in questions if question.own is None])
-    rules = workspace(session, context)
+    rules = workspace_rules(session, context)
     is_healthy, recipient_limit = not host_problem(session), preference(session, "recipient_limit")
     plans = []
     for question, addressees in zip(questions, everybody, strict=True):
         user, draft = question.user, question.draft
         table = _Table(
             rules=rules,
-            standings=standings,
+            statuses=statuses,
             sender=Sender(user.role, measured_by(question.account)),
             own=own[user.id] if question.own is None else question.own,
             wanted=_wanted(user, draft),
@@ -133,8 +140,8 @@ def _planned(
 class _Table:
     """What is the same for all addressees of a message."""
 
-    rules: Workspace
-    standings: Mapping[int, Mapping[Purpose, ConsentStatus]]
+    rules: WorkspaceRules
+    statuses: Mapping[int, Mapping[Purpose, ConsentStatus]]
     sender: Sender
     own: Set[str]
     wanted: Mapping[Purpose, bool]
@@ -142,9 +149,9 @@ class _Table:
     untouched: str | None
 
     def decide(self, purpose: Purpose, form: str, recipient: Recipient | None) -> Decision:
-        standing = self.standings[recipient.id][purpose] if recipient else ConsentStatus()
+        status = self.statuses[recipient.id][purpose] if recipient else ConsentStatus()
         of_copy = {**self.message, "is_sender": form in self.own, "wanted": self.wanted[purpose]}
-        decision = decide(self.rules.facts(purpose, _person(form, recipient), standing, self.sender, **of_copy))
+        decision = decide(self.rules.facts(purpose, _person(form, recipient), status, self.sender, **of_copy))
         return Decision(on=False, rule=self.untouched) if decision.on and self.untouched else decision
 
 
@@ -190,18 +197,18 @@ def recheck_consent(session: Session, context: AppContext, deliveries: Sequence[
     Where their mail goes is noted with it: the judge asks for it.
     """
     fill(session, deliveries)
-    rules, unwell = workspace(session, context), bool(host_problem(session))
+    rules, unwell = workspace_rules(session, context), bool(host_problem(session))
     senders = senders_of(session, {delivery.message_id for delivery in deliveries})
     recipients = {
         r.id: r
         for r in session.exec(select(Recipient).where(col(Recipient.id).in_([d.recipient_id for d in deliveries])))
     }
-    standings = consent_status_of(session, [id_ for id_ in recipients if id_ is not None])
+    statuses = consent_status_of(session, [id_ for id_ in recipients if id_ is not None])
     for delivery in deliveries:
         recipient = recipients[delivery.recipient_id]
         for purpose in MEASURED:
-            standing, sender = standings[delivery.recipient_id][purpose], senders[delivery.message_id]
-            facts = rules.facts(purpose, _person(recipient.lookup, recipient), standing, sender)
+            status, sender = statuses[delivery.recipient_id][purpose], senders[delivery.message_id]
+            facts = rules.facts(purpose, _person(recipient.lookup, recipient), status, sender)
             if getattr(delivery, f"{purpose}_on") and (
                 rule := forbidden_by(facts) or ("host_unhealthy" if unwell else None)
             ):

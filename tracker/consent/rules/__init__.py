@@ -10,7 +10,7 @@ from tracker.consent.rules.opt_out_phrases import asks_not_to_be_tracked, may_as
 from tracker.consent.rules.proof import (
     CHANNELS,
     GRADES,
-    MoveError,
+    ConsentError,
     Proof,
     chain_digest,
     checked_proof,
@@ -33,7 +33,7 @@ from tracker.consent.rules.transitions import (
     ConsentEvent,
     Terms,
     accepted_grades,
-    check_move,
+    check_transition,
     in_force_until,
     no_after,
     present_state,

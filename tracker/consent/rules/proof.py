@@ -49,7 +49,7 @@ _LIMITS = {
 }
 
 
-class MoveError(ActionError):
+class ConsentError(ActionError):
     """A consent event that cannot be recorded; ``field`` names what is wrong, ``message`` says it with its values."""
 
     def __init__(self, field: str, message: str, /, **values: str | int) -> None:
@@ -91,15 +91,15 @@ class Proof:
 
 
 def checked_proof(proof: Proof, *, at: datetime, now: datetime) -> Proof:
-    """The proof as it is recorded. Raises :class:`MoveError` naming the field that cannot be."""
+    """The proof as it is recorded. Raises :class:`ConsentError` naming the field that cannot be."""
     tidy: dict[str, Any] = {
         name: str(getattr(proof, name)).strip() for name in (*_LIMITS, "notice_digest", "attachment_digest")
     }
     for name, longest in _LIMITS.items():
         if len(tidy[name]) > longest:
-            raise MoveError(name, "“%(field)s” has more than %(longest)s characters.", field=name, longest=longest)
+            raise ConsentError(name, "“%(field)s” has more than %(longest)s characters.", field=name, longest=longest)
         if "\0" in tidy[name]:
-            raise MoveError(name, "“%(field)s” holds a character that is no text.", field=name)
+            raise ConsentError(name, "“%(field)s” holds a character that is no text.", field=name)
     tidy["source_url"] = _without_query(tidy["source_url"])
     tidy["notice_digest"] = _notice_digest(proof.shown, tidy["notice_digest"])
     tidy["attachment_digest"] = _digest("attachment_digest", tidy["attachment_digest"])
@@ -118,7 +118,7 @@ def _without_query(url: str) -> str:
     except ValueError:
         host = ""
     if not host:
-        raise MoveError("source_url", "“source_url” must be an address such as https://shop.example/contact.")
+        raise ConsentError("source_url", "“source_url” must be an address such as https://shop.example/contact.")
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
@@ -126,7 +126,7 @@ def _notice_digest(shown: str, digest: str) -> str:
     if not shown:
         return _digest("notice_digest", digest)
     if digest and digest.lower() != text_digest(shown):
-        raise MoveError("notice_digest", "“notice_digest” is not the SHA-256 of the text that was shown.")
+        raise ConsentError("notice_digest", "“notice_digest” is not the SHA-256 of the text that was shown.")
     return text_digest(shown)
 
 
@@ -137,19 +137,19 @@ def text_digest(text: str) -> str:
 
 def _digest(field: str, digest: str) -> str:
     if digest and not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-        raise MoveError(field, "“%(field)s” must be a SHA-256: 64 hexadecimal digits.", field=field)
+        raise ConsentError(field, "“%(field)s” must be a SHA-256: 64 hexadecimal digits.", field=field)
     return digest.lower()
 
 
 def _check_confirmation(proof: Proof, at: datetime, now: datetime) -> None:
     if proof.double_opt_in != (proof.confirmed_at is not None):
-        raise MoveError("confirmed_at", "“double_opt_in” and “confirmed_at” go together: say when it was confirmed.")
+        raise ConsentError("confirmed_at", "“double_opt_in” and “confirmed_at” go together: say when it was confirmed.")
     if proof.confirmed_at is None:
         return
     if proof.confirmed_at.tzinfo is None:
-        raise MoveError("confirmed_at", "“confirmed_at” needs its time zone.")
+        raise ConsentError("confirmed_at", "“confirmed_at” needs its time zone.")
     if not at <= proof.confirmed_at <= now:
-        raise MoveError("confirmed_at", "“confirmed_at” must lie between “at” and now.")
+        raise ConsentError("confirmed_at", "“confirmed_at” must lie between “at” and now.")
 
 
 def grade_of(channel: str, actor: str, proof: Proof) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tracker.consent.rules.proof import CHANNELS, GRADES, MoveError, Proof, grade_of
+from tracker.consent.rules.proof import CHANNELS, GRADES, ConsentError, Proof, grade_of
 from tracker.consent.rules.states import ASK_AGAIN_AFTER, SAID_NO, ConsentState, Pack
 from tracker.runtime.localized_text import LocalizedText
 
 _ANYTHING = frozenset(ConsentState)
-_MOVES: Mapping[ConsentState, frozenset[ConsentState]] = {
+_TRANSITIONS: Mapping[ConsentState, frozenset[ConsentState]] = {
     ConsentState.UNKNOWN: _ANYTHING - {ConsentState.UNKNOWN, ConsentState.LAPSED, ConsentState.WITHDRAWN},
     ConsentState.ASKED: frozenset(
         {ConsentState.GRANTED, ConsentState.REFUSED, ConsentState.OBJECTED, ConsentState.LAPSED, ConsentState.BLOCKED}
@@ -71,33 +71,35 @@ def accepted_grades(pack: Pack, is_strict: bool, chosen: str) -> str:
     return "ABCDE"[: "ABCDE".index(least) + 1]
 
 
-def check_move(old: ConsentState, event: ConsentEvent, *, now: datetime, since: datetime | None, terms: Terms) -> None:
-    """Raises :class:`MoveError` when this event may not follow the present state, which was said at ``since``.
+def check_transition(
+    old: ConsentState, event: ConsentEvent, *, now: datetime, since: datetime | None, terms: Terms
+) -> None:
+    """Raises :class:`ConsentError` when this event may not follow the present state, which was said at ``since``.
 
     Saying no may be recorded at any time and for any earlier moment; a yes or a question must come after the last word.
     """
     if event.at.tzinfo is None:
-        raise MoveError("at", "“at” needs its time zone.")
+        raise ConsentError("at", "“at” needs its time zone.")
     if event.at > now:
-        raise MoveError("at", "“at” lies in the future; consent can only be recorded once it was given.")
+        raise ConsentError("at", "“at” lies in the future; consent can only be recorded once it was given.")
     if event.channel not in CHANNELS and (event.actor, event.channel) != ("system", "time"):
-        raise MoveError("channel", "“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
+        raise ConsentError("channel", "“channel” must be one of %(channels)s.", channels=", ".join(CHANNELS))
     if event.state == ConsentState.GRANTED:
         _check_grade(event, terms)
-    if event.state not in _MOVES[old]:
-        raise MoveError("state", "“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
+    if event.state not in _TRANSITIONS[old]:
+        raise ConsentError("state", "“state” cannot go from %(old)s to %(new)s.", old=old.value, new=event.state.value)
     if event.state in (ConsentState.GRANTED, ConsentState.ASKED, ConsentState.LAPSED):
         _check_after_last_word(old, event, since, terms)
 
 
 def _check_grade(event: ConsentEvent, terms: Terms) -> None:
     if event.grade == "F":
-        raise MoveError(
+        raise ConsentError(
             "note",
             "A consent needs its evidence: say in “note” how, when and with which words it was given.",
         )
     if event.grade not in terms.accepted:
-        raise MoveError(
+        raise ConsentError(
             "channel",
             "Evidence of grade %(grade)s (%(meaning)s) is not enough here for a consent; accepted is %(accepted)s. Quote a "
             "written reply (reply_text), ask for consent by our page, or let an administrator accept it under Consent policy.",
@@ -109,13 +111,13 @@ def _check_grade(event: ConsentEvent, terms: Terms) -> None:
 
 def _check_after_last_word(old: ConsentState, event: ConsentEvent, since: datetime | None, terms: Terms) -> None:
     if since is not None and event.at < since:
-        raise MoveError(
+        raise ConsentError(
             "at",
             "“at” lies before the present state (%(old)s) was said; an older word cannot undo a newer one.",
             old=old.value,
         )
     if event.state == ConsentState.GRANTED and old in SAID_NO and event.grade not in "ABC":
-        raise MoveError(
+        raise ConsentError(
             "channel",
             "After “%(old)s” only the person can agree again: by our form or page, or in writing (reply_text).",
             old=old.value,
@@ -126,7 +128,7 @@ def _check_after_last_word(old: ConsentState, event: ConsentEvent, since: dateti
         and since is not None
         and event.at - since < terms.ask_again_after
     ):
-        raise MoveError(
+        raise ConsentError(
             "at",
             "After “%(old)s” nobody is asked again for %(days)s days.",
             old=old.value,
