@@ -49,19 +49,19 @@ def take_in_visits(session: Session, context: AppContext, edge: str, hits: Seque
     seen = select(PageView.hit).where(PageView.edge == edge, in_list(session, col(PageView.hit), numbers))
     known = set(session.exec(seen))
     fresh = [hit for hit in hits if hit.id not in known and hit.body is not None]
-    batch = _around(session, fresh)
+    batch = _batch_of(session, fresh)
     fresh = [hit for hit in fresh if hit.token in batch.sites]
     for hit in fresh:
         if hit.kind == "visit":
             _visited(session, batch, edge, hit, batch.sites[hit.token], hit.body or {})
         else:
-            _told(session, batch, hit, batch.sites[hit.token], hit.body or {})
+            _beacon(session, batch, hit, batch.sites[hit.token], hit.body or {})
     _note_blocks(session, batch, [hit for hit in fresh if hit.kind == "visit"])
     if batch.shown:
         decide_unknown_again(session, [address for address, _ in batch.shown], min(at for _, at in batch.shown))
 
 
-def _around(session: Session, hits: Sequence[Hit]) -> _Batch:
+def _batch_of(session: Session, hits: Sequence[Hit]) -> _Batch:
     keys = {hit.token for hit in hits}
     sites = {site.key: site for site in session.exec(select(Site).where(in_list(session, col(Site.key), keys)))}
     names = {str(hit.body.get("rule")) for hit in hits if hit.body and hit.body.get("rule")}
@@ -159,7 +159,7 @@ def _leased(
     session.flush()
 
 
-def _told(session: Session, batch: _Batch, hit: Hit, site: Site, body: Mapping[str, Any]) -> None:
+def _beacon(session: Session, batch: _Batch, hit: Hit, site: Site, body: Mapping[str, Any]) -> None:
     """A click, a copy, a sign of life; or consent that was taken back, and then nothing of the visitor stays."""
     kind, site_id = body.get("kind"), site.id
     if kind == "withdrawal":

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -91,24 +92,25 @@ def web_request(
         "content": content,
         "extensions": {"sni_hostname": target.host},
     }
-    targets = [target.copy_with(host=address) for address in addresses]
 
-    async def first_answer() -> httpx.Response:
+    async def answer() -> httpx.Response:
         async with asyncio.timeout(seconds), httpx.AsyncClient(verify=tls, timeout=seconds, trust_env=False) as client:
-            for place in targets:
-                try:
-                    answer = await client.send(client.build_request(method, place, **words), stream=True)
-                except (httpx.ConnectError, httpx.ConnectTimeout):
-                    if place is targets[-1]:
-                        raise
-                    continue
-                return await _read(answer, most_bytes, is_cut)
-        raise AssertionError("there is an address at least")
+            places = (target.copy_with(host=address) for address in addresses)
+            requests = [client.build_request(method, place, **words) for place in places]
+            return await _read(await _first_answer(client, requests), most_bytes, is_cut)
 
     try:
-        return asyncio.run(first_answer())
+        return asyncio.run(answer())
     except TimeoutError:
         raise httpx.ReadTimeout("the answer takes too long") from None
+
+
+async def _first_answer(client: httpx.AsyncClient, requests: Sequence[httpx.Request]) -> httpx.Response:
+    """That of the first address to which there is a connection."""
+    for request in requests[:-1]:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return await client.send(request, stream=True)
+    return await client.send(requests[-1], stream=True)
 
 
 async def _read(answer: httpx.Response, most_bytes: int, is_cut: bool) -> httpx.Response:
