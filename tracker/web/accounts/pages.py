@@ -21,7 +21,7 @@ from tracker.outbound.host_health import host_problem
 from tracker.outbound.sending_domain.sending_services import link_rewriter
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.accounts.oauth_page import PURPOSES, purpose_of
-from tracker.web.http.actions import answering, changing, named_row, perform_on, problem_at
+from tracker.web.http.actions import answering, changing, named_or_none, named_row, perform_on, problem_at
 from tracker.web.http.forms import FormErrors, Schema, errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -72,17 +72,13 @@ def edit(request: Request, user: User) -> Response:
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new account, or one changed; then it is tested."""
-    context, is_new = context_of(request), "id" not in request.path_params
-    account = None if is_new else named_row(request, user, Account)
+    context, before = context_of(request), named_or_none(request, user, Account)
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
-    with changing(
-        request,
-        lambda error: _refused(request, user, None if is_new else named_row(request, user, Account), form, error),
-    ) as session:
-        if account is None:
+    with changing(request, lambda error: _refused(request, user, before, form, error)) as session:
+        if before is None:
             account = create_account(context, session, user, _parse(NewAccount, form))
         else:
-            account = owned(session, Account, user, account.public_id)
+            account = owned(session, Account, user, before.public_id)
             change_account(context, session, account, _parse(AccountChange, form))
     return _tested(request, user, account)
 

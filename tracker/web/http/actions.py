@@ -52,6 +52,11 @@ def named_row(request: Request, user: User, model: type[Owned]) -> Owned:
         return owned(session, model, user, request.path_params["id"])
 
 
+def named_or_none(request: Request, user: User, model: type[Owned]) -> Owned | None:
+    """The same; None where the address names none, since a new row is to be made."""
+    return named_row(request, user, model) if "id" in request.path_params else None
+
+
 def perform(
     request: Request, back: str, work: Callable[[Session], object], sentence: str = "", onward: str = "", **undo: Any
 ) -> Response:

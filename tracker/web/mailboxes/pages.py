@@ -117,13 +117,11 @@ def limit(request: Request, user: User, form: FormData) -> Response:
 
 @routes.action(f"{BASE_PATH}/{{id}}")
 def save(request: Request, user: User, form: FormData) -> Response:
-    context, mailbox = context_of(request), named_row(request, user, Mailbox)
+    context, before = context_of(request), named_row(request, user, Mailbox)
     form = with_typed_secrets(context, form, _SECRETS, user.public_id)
-    with changing(
-        request, lambda error: _refused(request, user, named_row(request, user, Mailbox), form, error)
-    ) as session:
+    with changing(request, lambda error: _refused(request, user, before, form, error)) as session:
         choices, server = read_form(context, form, is_new=False)
-        mailbox = owned(session, Mailbox, user, mailbox.public_id)
+        mailbox = owned(session, Mailbox, user, before.public_id)
         credential = _credential_for(session, context, mailbox, server)
         change_mailbox(session, mailbox, credential, choices)
         ready = can_sign_in(credential)

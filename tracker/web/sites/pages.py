@@ -16,7 +16,7 @@ from tracker.sites.block_search import places_in
 from tracker.sites.hosts import shown_host
 from tracker.sites.inputs import NewBlock, NewSite
 from tracker.sites.sites import remove_block, remove_site, save_block, save_site
-from tracker.web.http.actions import changing, named_row, perform_on
+from tracker.web.http.actions import changing, named_or_none, named_row, perform_on
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -115,7 +115,7 @@ def block(request: Request, user: User) -> Response:
 @routes.action(f"{BASE_PATH}/blocks/new", max_bytes=LARGEST_PAGE)
 def save_block_form(request: Request, user: User, form: FormData) -> Response:
     """A new block, or one changed; or, with “search”, where the address stands in the page that was pasted."""
-    id, row = request.path_params.get("id"), None
+    row = named_or_none(request, user, SiteBlock)
     attributes, values = form.getlist("attribute"), form.getlist("value")
     pairs = [(str(name), str(value).strip()) for name, value in zip(attributes, values, strict=False)]
     selectors = [{"attribute": name, "value": value} for name, value in pairs if value]
@@ -124,12 +124,10 @@ def save_block_form(request: Request, user: User, form: FormData) -> Response:
     if "search" in form:
         email = next((selector["value"] for selector in selectors if selector["attribute"] == "email"), "")
         places = places_in(text(form, "html", LARGEST_PAGE), email) if email else []
-        with context_of(request).database.reading() as session:
-            row = owned(session, SiteBlock, user, id) if id else None
         return _block_form(request, user, row, typed, {}, places=places, html=text(form, "html", LARGEST_PAGE))
     with changing(request, lambda error: _block_form(request, user, row, typed, errors_of(error), 422)) as session:
-        row = owned(session, SiteBlock, user, id) if id else None
-        saved = save_block(session, context_of(request), user, row, parse(NewBlock, typed))
+        present = owned(session, SiteBlock, user, row.public_id) if row is not None else None
+        saved = save_block(session, context_of(request), user, present, parse(NewBlock, typed))
     if row is None:  # what comes next when one sets up a site
         text_after = _("The block “%(name)s” is saved. Now say what its visitors see.", name=saved.name)
         return redirect(f"{BASE_PATH}/rules/new?block={saved.public_id}", text_after)

@@ -19,7 +19,7 @@ from tracker.sites.inputs import NewRule, PreviewVisit, RuleChange
 from tracker.sites.preview import Preview, preview
 from tracker.sites.publishing import lease_minutes
 from tracker.sites.rules import NEEDS_PROBE, remove_rule, save_rule, warnings_of
-from tracker.web.http.actions import answering, named_row, perform_on, problem_at
+from tracker.web.http.actions import answering, named_or_none, named_row, perform_on, problem_at
 from tracker.web.http.forms import errors_of, parse, text
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
@@ -95,39 +95,32 @@ def rule(request: Request, user: User) -> Response:
 @routes.action(f"{RULES}/new")
 def save(request: Request, user: User, form: FormData) -> Response:
     """A new rule, or one changed. What is wrong stands at its field, and nothing typed is lost."""
-    id, row = request.path_params.get("id"), None
-    values = _read_rule(form)
+    row, values = named_or_none(request, user, SiteRule), _read_rule(form)
     if "more" in form:  # another empty line, without saving
-        with context_of(request).database.reading() as session:
-            row = owned(session, SiteRule, user, id) if id else None
         return _rule_form(request, user, row, values, {}, more=6)
     try:
-        with context_of(request).database.session_scope() as session:
-            row = owned(session, SiteRule, user, id) if id else None
-            saved = save_rule(session, context_of(request), user, row, parse(NewRule, values))
+        saved = _save(request, user, row, values)
     except ActionError as error:
-        if error.detail_code == NEEDS_PROBE and values["state"] == "active" and not _is_active(request, user, id):
-            return _save_untested(request, user, id, values)
-        with context_of(request).database.reading() as session:
-            row = owned(session, SiteRule, user, id) if id else None
+        wants_to_begin = values["state"] == "active" and (row is None or row.state != "active")
+        if error.detail_code == NEEDS_PROBE and wants_to_begin:
+            return _save_untested(request, user, row, values)
         return _rule_form(request, user, row, values, errors_of(error), 422)
     is_untried = saved.tracking_type == "dynamic" and saved.probe not in ("passed", "skipped")
     next_page = f"{RULES}/{saved.public_id}#probe" if is_untried else RULES
     return redirect(next_page, _("The rule “%(name)s” is saved.", name=saved.name))
 
 
-def _is_active(request: Request, user: User, id: str | None) -> bool:
-    with context_of(request).database.reading() as session:
-        return id is not None and owned(session, SiteRule, user, id).state == "active"
-
-
-def _save_untested(request: Request, user: User, id: str | None, values: dict[str, Any]) -> Response:
+def _save_untested(request: Request, user: User, row: SiteRule | None, values: dict[str, Any]) -> Response:
     """All that is missing is the test letter: the rule is kept as a draft, and its page offers to send one."""
-    with context_of(request).database.session_scope() as session:
-        row = owned(session, SiteRule, user, id) if id else None
-        saved = save_rule(session, context_of(request), user, row, parse(NewRule, {**values, "state": "draft"}))
+    saved = _save(request, user, row, {**values, "state": "draft"})
     text = _("The rule “%(name)s” is saved as a draft. One test letter, and it can be switched on.", name=saved.name)
     return redirect(f"{RULES}/{saved.public_id}#probe", text)
+
+
+def _save(request: Request, user: User, row: SiteRule | None, values: dict[str, Any]) -> SiteRule:
+    with context_of(request).database.session_scope() as session:
+        present = owned(session, SiteRule, user, row.public_id) if row is not None else None
+        return save_rule(session, context_of(request), user, present, parse(NewRule, values))
 
 
 @routes.action(RULES + "/{id}/probe")
