@@ -164,7 +164,7 @@ def test_what_was_somebody_else_is_struck_with_a_note(context: AppContext, peopl
     a_life(context, people, alice)
     first = next(event for event in events(context) if event.counted and event.kind == "click")
     before = sum(clicks for _, clicks in counted(context))
-    in_session(context, mark_not_recipient, first, "  my assistant\nread it ", None)
+    in_session(context, mark_not_recipient, first, "  my assistant\nread it ")
     assert sum(clicks for _, clicks in counted(context)) == before - 1
     with context.database.reading() as session:
         verdict = session.exec(select(Verdict).order_by(col(Verdict.id).desc())).first()
