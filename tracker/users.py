@@ -110,7 +110,7 @@ def _hold_mail(session: Session, user: User) -> None:
         num=waiting,
     )
     for admin in session.exec(select(User.id).where(User.role == Role.ADMIN, col(User.active))):
-        notify(session, admin or 0, f"held:{user.id}", "problem", now(), detail=detail)
+        notify(session, admin, f"held:{user.id}", "problem", now(), detail=detail)
 
 
 def _waiting_mail(user: User) -> ColumnElement[bool]:

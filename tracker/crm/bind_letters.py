@@ -152,7 +152,7 @@ def _managers(session: Session, bindings: Collection[Binding]) -> Mapping[tuple[
     ):
         if ids:
             query = select(col(model.id), col(model.manager_id)).where(col(model.id).in_(ids))
-            managers |= {(name, number or 0): manager for number, manager in session.exec(query)}
+            managers |= {(name, number): manager for number, manager in session.exec(query)}
     return managers
 
 

@@ -49,7 +49,7 @@ def save_customers(session: Session, changes: Sequence[CustomerChange], by: User
     """Makes or changes the customer of each, in their order; no manager is told."""
     saved: list[Saved] = []
     people = {user.public_id: user for user in session.exec(select(User))}
-    shops = {public_id: number or 0 for public_id, number in session.exec(select(Shop.public_id, Shop.id))}
+    shops = dict(session.exec(select(Shop.public_id, Shop.id)).all())
     for part in _parts(changes):
         saved += _Part(session, part, by, people, shops).save()
     return saved

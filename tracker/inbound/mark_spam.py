@@ -50,4 +50,4 @@ def _enquiries(session: Session, letter: Letter, mailbox: Mailbox) -> list[Enqui
     counts = col(Letter.counted) & col(Letter.withdrawn_at).is_(None) & (col(Letter.id) != letter.id)
     same = col(Letter.enquiry_key_id) == letter.enquiry_key_id
     rows = session.exec(select(Letter.id, Letter.received_at).where(same, counts, near))
-    return [Enquiry(id_, received_at) for id_, received_at in rows if id_ is not None]
+    return [Enquiry(id_, received_at) for id_, received_at in rows]

@@ -167,7 +167,7 @@ def look_due(context: AppContext) -> int:
             SiteRule.probe == "sent", col(SiteRule.probe_due_at) <= now()
         )
         rows = list(session.exec(due.order_by(col(SiteRule.probe_due_at)).limit(20)))
-    mine = [rule_id for rule_id, due_at in rows if rule_id is not None and _claim(context, rule_id, due_at)]
+    mine = [rule_id for rule_id, due_at in rows if _claim(context, rule_id, due_at)]
     for rule_id in mine:
         look_for(context, rule_id)
     return len(mine)

@@ -49,7 +49,7 @@ def _waiting(session: Session) -> list[tuple[int, datetime]]:
     broken = select(Mailbox.id, Mailbox.broken_at).where(col(Mailbox.removed_at).is_(None), ~announced.exists())
     due = [(id_, last + HOUR if last else first) for id_, first, last in session.exec(untold)]
     if admins(session):
-        due += [(id_ or 0, since + DAY) for id_, since in session.exec(broken) if since is not None]
+        due += [(id_, since + DAY) for id_, since in session.exec(broken) if since is not None]
     return due
 
 

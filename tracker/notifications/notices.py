@@ -141,7 +141,7 @@ def _redirect(session: Session, notice: Notice) -> None:
 
 def admins(session: Session) -> list[int]:
     people = select(User.id).where(User.role == Role.ADMIN, col(User.active))
-    return [id_ for id_ in session.exec(people) if id_ is not None]
+    return list(session.exec(people))
 
 
 def _write_line(session: Session, notice: Notice, mailbox: Mailbox | None, letter: Letter | None) -> None:

@@ -81,7 +81,7 @@ def _endpoints(session: Session) -> list[tuple[int, int, frozenset[str]]]:
 
 def read_endpoints(session: Session, _key: None = None) -> list[tuple[int, int, frozenset[str]]]:
     rows = session.connection().execute(_ENDPOINTS).all()
-    return [(id_ or 0, user, frozenset(kinds)) for id_, user, kinds in rows]
+    return [(id_, user, frozenset(kinds)) for id_, user, kinds in rows]
 
 
 def _write(session: Session, kind: str, data: Mapping[str, Any]) -> WebhookEvent:

@@ -104,7 +104,6 @@ def _tell(session: Session, healthy: bool, problem: str) -> None:
     well = LocalizedText("The tracking host answers again: new mail is tracked as agreed.")
     unwell = LocalizedText("New mail is sent untracked for now. %(problem)s", problem=problem)
     for user_id in session.exec(select(User.id).where(col(User.active).is_(True))):
-        assert user_id is not None
         notify(session, user_id, "tracking-host", "problem", now(), detail=well if healthy else unwell)
 
 

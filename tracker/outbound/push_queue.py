@@ -98,8 +98,7 @@ def _write_pushes(session: Session, context: AppContext, subscription_id: int) -
         return None, []
     is_due = (col(PushDelivery.subscription_id) == subscription_id, col(PushDelivery.due_at) <= now())
     rows = {
-        line: id_ or 0
-        for id_, line in session.exec(select(PushDelivery.id, PushDelivery.notification_id).where(*is_due))
+        line: id_ for id_, line in session.exec(select(PushDelivery.id, PushDelivery.notification_id).where(*is_due))
     }
     user, sign_in = session.get_one(User, subscription.user_id), session.get(UserSession, subscription.session_id)
     pushes: list[_Push] = []

@@ -180,7 +180,7 @@ def _messages(session: Session, subject: Subject, text: str) -> None:
         announce(session, message.user_id, "message", message.public_id)
     session.flush()
     left = session.exec(select(Message.id).where(col(Message.id).in_(subject.message_ids))).all()
-    recount(session, [id_ for id_ in left if id_ is not None])
+    recount(session, left)
 
 
 def _blank(session: Session, subject: Subject, message: Message, others: Sequence[Delivery]) -> None:

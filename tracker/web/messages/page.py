@@ -252,4 +252,4 @@ def _shown(session: Session, message: Message) -> MessageView:
 
 def _never(session: Session, deliveries: Sequence[Delivery]) -> frozenset[int]:
     theirs = (col(Recipient.id).in_([d.recipient_id for d in deliveries]), col(Recipient.never_track))
-    return frozenset(id_ for id_ in session.exec(select(Recipient.id).where(*theirs)) if id_ is not None)
+    return frozenset(session.exec(select(Recipient.id).where(*theirs)))
