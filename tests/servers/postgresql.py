@@ -100,7 +100,9 @@ def postgresql() -> Iterator[Postgresql]:
     memory = memory_folder(ROOM)
     with server_folder("postgresql", owner, memory) as folder:
         _initialise(require("initdb"), folder, owner)
-        with _running(folder, owner, Postgresql(free_port(), copy_files=memory is not None)) as server:
+        cluster = Postgresql(free_port(), copy_files=memory is not None)
+        # a database lives for a second, and a plan must not hang on whether somebody has just counted its rows
+        with _running(folder, owner, cluster, autovacuum="off") as server:
             yield server
 
 
