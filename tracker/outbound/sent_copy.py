@@ -79,10 +79,10 @@ def accounts_with_copies(session: Session, moment: datetime) -> list[WaitingAcco
 
 
 def _first_due(moment: datetime) -> Any:
-    """When the first copy of an account was due, as a column of its row."""
-    due = _is_due(col(Message.account_id) == col(Account.id), moment)
-    first = select(Message.sent_copy_at).where(due).order_by(col(Message.sent_copy_at)).limit(1)
-    return first.correlate(Account).scalar_subquery()
+    """When the first copy of an account was due, as a column of its row; asked as :func:`tracker.outbound.queue._first_due` is."""
+    due = _is_due(col(Message.account_id).between(col(Account.id), col(Account.id)), moment)
+    order = col(Message.account_id), col(Message.sent_copy_at)
+    return select(Message.sent_copy_at).where(due).order_by(*order).limit(1).correlate(Account).scalar_subquery()
 
 
 def _is_due(of_account: ColumnElement[bool], moment: datetime) -> ColumnElement[bool]:
