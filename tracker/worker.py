@@ -5,7 +5,6 @@ its period: that is only the safety net.
 """
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -70,6 +69,7 @@ from tracker.privacy.clock import after_clock_came_back
 from tracker.privacy.retention import replay_erasures, sweep
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.interpreter import take_short_turns
 from tracker.runtime.processes import HEARTBEAT, heartbeat, leave, register
 from tracker.runtime.wakeup import Subscription
 from tracker.sites.publishing import next_due as next_publishing
@@ -233,8 +233,6 @@ def _whole(done: int, batch: int) -> int:
 
 OVERDUE_SECONDS = 1.0
 """Until the next look at what is due and yet cannot be done, because another worker holds it."""
-TURN_SECONDS = 0.0005
-"""How long a thread keeps the interpreter: threads that wait for a database ask for it back thousands of times a second."""
 
 
 class Worker:
@@ -251,7 +249,7 @@ class Worker:
         self._problems = {task.what[:64]: "" for task in self._table}
 
     def start(self) -> None:
-        sys.setswitchinterval(TURN_SECONDS)
+        take_short_turns()
         with suppress(DBAPIError):  # the database is away: the heartbeat registers as well
             register(self._context)
         for task in self._table:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, SQLModel, select
 
 from tests.bench.bulk_load import Facts, load_rows, set_sequences, settle
 from tests.bench.figures import add_figure
-from tests.bench.gateway import ANNA, ENGINES, HTML, World, world
+from tests.bench.gateway import ANNA, ENGINES, World, world
+from tests.bench.mail_client import HTML
 from tests.fixtures.contexts import People
 from tracker.models import Delivery, Message, MessageBody
 from tracker.outbound.queue import accounts_due, next_due, send_for_account
@@ -22,12 +23,14 @@ from tracker.outbound.sent_copy import accounts_with_copies
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
 from tracker.runtime.deadline import Shutdown
+from tracker.runtime.interpreter import take_short_turns
 
 _AT_ONCE = 10_000
 COPIES = 300
 
 
 def main(copies: int = 1_000_000) -> None:
+    take_short_turns()  # as a worker does
     print("| database | | a second | processor | statements | transactions |\n|---|---|---|---|---|---|")
     for engine in ENGINES:
         with world(engine, 2) as here:
@@ -85,14 +88,14 @@ def fill(context: AppContext, copies: int) -> None:
         row, body = session.get_one(Message, message.id), session.get_one(MessageBody, message.id)
         row.sent_copy, row.sent_copy_at = "wanted", now()
         copy = session.exec(select(Delivery).where(Delivery.message_id == message.id)).one()
-    first = max(message.id, copy.id) + 1
+    first = max(message.id or 0, copy.id or 0) + 1
     for begin in range(first, first + copies, _AT_ONCE):
         numbers = range(begin, min(begin + _AT_ONCE, first + copies))
         with context.database.session_scope(hooks=False) as session:
             for model, varying in ((row, _of_message), (body, _of_body), (copy, _of_delivery)):
                 rows = [varying(number) for number in numbers]
                 same = {name: value for name, value in model.model_dump().items() if name not in rows[0]}
-                load_rows(session, type(model).__table__, same, rows)  # type: ignore[attr-defined]
+                load_rows(session, SQLModel.metadata.tables[str(type(model).__tablename__)], same, rows)
     set_sequences(context.database)
     settle(context.database)
 

@@ -33,6 +33,7 @@ from tracker.outbound.gateway.server import Gateway
 from tracker.outbound.queue import accounts_due, send_due, send_for_account
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
+from tracker.runtime.interpreter import keep_what_is_loaded, take_short_turns
 
 ALICE, ANNA = "alice@seller.example", "anna@client.example"
 SIZES = (0.005, 1, 5, 25)
@@ -42,6 +43,8 @@ ENGINES = ("sqlite", "postgresql")
 
 
 def main(seconds: float = 3) -> None:
+    take_short_turns()  # as a worker and a gateway do
+    keep_what_is_loaded()
     print(
         "| database | accepted | a second | p50, p99 | processor | statements | transactions |\n|---|---|---|---|---|---|---|"
     )
@@ -165,6 +168,7 @@ def _is_due(context: AppContext) -> bool:
 
 
 def _hand_on_apart(folder: Path, database_url: str, ready: Event, begin: Event) -> None:
+    take_short_turns()
     with opened_context(folder, database_url, MESSAGES_PER_HOUR="0") as context:
         People(context).send(SimpleNamespace(id=1), ANNA, html=HTML.decode())  # type: ignore[arg-type]
         hand_on(context)

@@ -10,7 +10,6 @@ import resource
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -38,7 +37,8 @@ from tracker.inbound.fetch.sync import sync_mailbox
 from tracker.models import Credential, Letter, Mailbox, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.worker import GAP_SECONDS, TURN_SECONDS
+from tracker.runtime.interpreter import take_short_turns
+from tracker.worker import GAP_SECONDS
 
 PLAIN_SECRET = "plain-secret"
 BODY = "How much are forty chairs, and when could they be here?\r\n" * 80
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--mailboxes", type=int, help="only a round of polls over so many")
     parser.add_argument("--hosts", type=int, default=40)
     words = parser.parse_args()
-    sys.setswitchinterval(TURN_SECONDS)  # as a worker has it
+    take_short_turns()  # as a worker does
     if words.mailboxes:
         for engine in words.engine or ("sqlite", "postgresql"):
             quiet_round(engine, words.mailboxes, words.hosts)

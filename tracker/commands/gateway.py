@@ -1,7 +1,6 @@
 """Running one role alone: the gateway for mail programs, which may also be opened beside the pages, and the worker."""
 
 import argparse
-import gc
 import sys
 
 from tracker.commands import CommandError
@@ -9,6 +8,7 @@ from tracker.commands.contexts import open_context
 from tracker.commands.running import start_logging, until_signal
 from tracker.outbound.gateway.server import Gateway
 from tracker.runtime.context import AppContext
+from tracker.runtime.interpreter import keep_what_is_loaded
 from tracker.worker import Worker
 
 
@@ -20,6 +20,7 @@ def gateway(words: argparse.Namespace) -> int:
         port = context.settings.smtp_port if words.port is None else words.port
         alone = open_gateway(context, words.host or context.settings.smtp_host, port, "--port")
         alone.start()
+        keep_what_is_loaded()
         stop.wait()
         alone.stop()
     return 0
@@ -49,6 +50,7 @@ def worker(_words: argparse.Namespace) -> int:
     stop = until_signal()
     with open_context() as context:
         print("The worker runs.", file=sys.stderr)
-        gc.freeze()  # what was imported is never garbage; to look through it takes a tenth of a second each time
-        Worker(context).run_until(stop)
+        working = Worker(context)
+        keep_what_is_loaded()
+        working.run_until(stop)
     return 0

@@ -1,6 +1,5 @@
 """What every command has that goes on until a signal, and an application at a port until then."""
 
-import gc
 import logging
 import os
 import signal
@@ -11,6 +10,7 @@ from starlette.types import ASGIApp
 
 from pixel.server import server_config
 from tracker.commands import CommandError
+from tracker.runtime.interpreter import keep_what_is_loaded, take_short_turns
 from tracker.runtime.settings import Network
 
 
@@ -38,7 +38,8 @@ def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Networ
     """Serves an application until a signal. Exit code 1 when the port cannot be had."""
     server = uvicorn.Server(server_config(app, host, port, trusted_proxies=trusted_proxies))
     until_signal()
-    gc.freeze()  # what was imported is never garbage; to look through it takes a tenth of a second each time
+    take_short_turns()
+    keep_what_is_loaded()
     try:
         server.run()
     except SystemExit:

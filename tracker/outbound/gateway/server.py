@@ -15,6 +15,7 @@ from pixel.server import ConnectionGuard, ServerLimits, raise_descriptor_limit
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.session import ClientSlot, GatewaySession
 from tracker.runtime.context import AppContext
+from tracker.runtime.interpreter import take_short_turns
 from tracker.runtime.settings import Network
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Gateway:
         # the library writes addresses, and what it takes for commands, into its log
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         self.listen()
+        take_short_turns()
         serving = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live(serving)), name="gateway", daemon=True)
         self._thread.start()

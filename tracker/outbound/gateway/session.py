@@ -7,11 +7,11 @@ import re
 import ssl
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
@@ -114,6 +114,10 @@ class GatewaySession(SMTP):
         self._plain_replies = False
         self._wrong = 0
         self._closing = False
+
+    def __dir__(self) -> Sequence[str]:
+        """For each connection the library looks for its commands and hooks among all names, three times over."""
+        return _COMMANDS_AND_HOOKS
 
     # what the library asks of us
 
@@ -311,8 +315,8 @@ class GatewaySession(SMTP):
 
     def abort(self) -> None:
         """Ends the line at once, whatever is on its way."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        if self.transport is not None:
+            cast(asyncio.WriteTransport, self.transport).abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
@@ -320,7 +324,7 @@ class GatewaySession(SMTP):
         self.ended.set()
 
     def _close(self) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport):
+        if self.transport is not None:
             self.transport.close()
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
@@ -328,6 +332,9 @@ class GatewaySession(SMTP):
             return super()._getaddr(arg)
         except Exception:  # the library's parser stumbles over some of what is no address
             return None, None
+
+
+_COMMANDS_AND_HOOKS = [name for name in dir(GatewaySession) if name.startswith(("auth_", "handle_", "smtp_"))]
 
 
 def _with_status(reply: str) -> str:
