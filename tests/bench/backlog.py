@@ -33,16 +33,16 @@ def main(copies: int = 1_000_000) -> None:
     take_short_turns()  # as a worker does
     print("| database | | a second | processor | statements | transactions |\n|---|---|---|---|---|---|")
     for engine in ENGINES:
-        with world(engine, 2) as here:
-            alone, row = _hand_on(here)
+        with world(engine, 2) as gateway_world:
+            alone, row = _hand_on(gateway_world)
             print(f"| {engine} | alone | {row} |", flush=True)
-            fill(here.context, copies)
-            beside, row = _hand_on(here)
+            fill(gateway_world.context, copies)
+            beside, row = _hand_on(gateway_world)
             print(f"| {engine} | beside {copies:,} copies | {row} |", flush=True)
             row = f"Queue, {engine}: beside {copies:,} copies of another account"
             add_figure(row, beside, "copies a second", ratio=beside / alone, at_least=0.9)
             for name, look in _LOOKS.items():
-                print(f"| {engine} | {name}: {_milliseconds(here.context, look):.2f} ms | | | | |", flush=True)
+                print(f"| {engine} | {name}: {_milliseconds(gateway_world.context, look):.2f} ms | | | | |", flush=True)
 
 
 _LOOKS: dict[str, Callable[[Session], Any]] = {
@@ -63,13 +63,13 @@ def _milliseconds(context: AppContext, look: Callable[[Session], Any]) -> float:
     return 1000 * best
 
 
-def _hand_on(here: World) -> tuple[float, str]:
+def _hand_on(gateway_world: World) -> tuple[float, str]:
     """The second account's mail, looked for as a worker does, whatever the first has waiting."""
-    people, second = People(here.context), SimpleNamespace(id=2)
+    people, second = People(gateway_world.context), SimpleNamespace(id=2)
     for copies in (40, COPIES):  # a worker has compiled its statements long ago
         for _ in range(copies):
             people.send(second, ANNA, html=HTML.decode())  # type: ignore[arg-type]
-        rate, row = here.measured(copies, lambda: _serve_second(here.context))
+        rate, row = gateway_world.measured(copies, lambda: _serve_second(gateway_world.context))
     return rate, row
 
 

@@ -168,7 +168,7 @@ COPIES = 20
 URL = "https://shop.example/offer?a=1"
 
 
-def test_a_copy_alone_costs_nine_statements_and_one_transaction(
+def test_a_copy_alone_costs_few_statements_and_one_transaction(
     context: AppContext, people: People, smtp_sink: SmtpSink
 ) -> None:
     alice = people.user()
@@ -178,7 +178,7 @@ def test_a_copy_alone_costs_nine_statements_and_one_transaction(
         people.send(alice, "anna@client.example")
     with counted(context) as counts:
         assert send_due(context) == COPIES
-    assert counts["statements"] / COPIES < (7 if context.database.is_sqlite else 9)
+    assert counts["statements"] / COPIES < (6 if context.database.is_sqlite else 8)
     assert counts["writing"] <= COPIES + 3
 
 
