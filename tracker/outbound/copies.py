@@ -57,11 +57,14 @@ class ScannedMessage:
 
     parts: list[HtmlPart]
     documents: list[Document]
+    html_bytes: int
 
 
 def scan_message(raw: bytes) -> ScannedMessage | Untouched:
     parts = find_htmls(raw)
-    return parts if isinstance(parts, Untouched) else ScannedMessage(parts, [scan(part.html) for part in parts])
+    if isinstance(parts, Untouched):
+        return parts
+    return ScannedMessage(parts, [scan(part.html) for part in parts], sum(byte_size(part.html) for part in parts))
 
 
 MakeFooter = Callable[[str], Footer | None]
@@ -107,7 +110,7 @@ def _tracked(
     parts, documents = message.parts, message.documents
     allowed = {link.position: link.url for link in links if link.tracked}
     pixel = context.pixel_url(delivery.public_id) if delivery.opens_on else None
-    pixel_in = _place_of_pixel(documents)
+    pixel_in = _place_of_pixel(message)
     trap = context.trap_url(delivery.public_id) if hidden_link and delivery.clicks_on else None
     trap_in = max(range(len(parts)), key=lambda number: len(documents[number].links))
     # Which links are left was decided when the message was accepted, and stands in the rows.
@@ -132,7 +135,7 @@ def _tracked(
     return Copy(
         raw,
         no_place_for_pixel=pixel is not None and not has_pixel,
-        html_bytes_before=sum(byte_size(part.html) for part in parts),
+        html_bytes_before=message.html_bytes,
         html_bytes_after=sum(byte_size(html) for html, _ in new),
     )
 
@@ -142,13 +145,14 @@ def _nothing(_url: str) -> Any:
     return None
 
 
-def _place_of_pixel(documents: Sequence[Document]) -> int | None:
+def _place_of_pixel(message: ScannedMessage) -> int | None:
     """The last document with a place for it; the first one where a mailbox would show only the beginning of all of them."""
     places = [
-        n for n, document in enumerate(documents) if document.first_place is not None or document.last_place is not None
+        number
+        for number, document in enumerate(message.documents)
+        if document.first_place is not None or document.last_place is not None
     ]
-    is_long = sum(byte_size(document.html) for document in documents) > GMAIL_CLIPS_AT
-    return (places[0] if is_long else places[-1]) if places else None
+    return (places[0] if message.html_bytes > GMAIL_CLIPS_AT else places[-1]) if places else None
 
 
 def _click_url(

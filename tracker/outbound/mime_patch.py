@@ -125,12 +125,12 @@ def replace_html(raw: bytes, part: HtmlPart, html: str, edits: Iterable[Edit]) -
         return raw
     header, text = raw[part.start : part.header_end], raw[part.body_start : part.body_end]
     line_end = b"\r\n" if b"\r\n" in raw[part.start : part.body_start] else b"\n"
-    old, new = write(part.html, part.charset), write(html, part.charset)
+    new = write(html, part.charset)
     if part.encoding == "base64":
         body = _base64(new, text, line_end)
     elif part.encoding == "quoted-printable":
         body = _quoted_printable(text, _changes(part, edits), new, line_end)
-    elif _may_travel_bare(old, new, part.encoding):
+    elif _may_travel_bare(part, new):
         body = new
     else:
         header, body = with_encoding(header, b"quoted-printable", line_end), quoted_printable.encode(new, line_end)
@@ -218,8 +218,9 @@ def _quoted_printable(text: bytes, changes: list[Change], new: bytes, line_end: 
     return quoted_printable.encode(new, line_end)
 
 
-def _may_travel_bare(old: bytes, new: bytes, encoding: str) -> bool:
-    return _longest_line(new) <= MAX_LINE and (encoding != "7bit" or new.isascii() or not old.isascii())
+def _may_travel_bare(part: HtmlPart, new: bytes) -> bool:
+    was_bare = part.encoding != "7bit" or not write(part.html, part.charset).isascii()
+    return _longest_line(new) <= MAX_LINE and (was_bare or new.isascii())
 
 
 def _longest_line(body: bytes) -> int:

@@ -4,10 +4,13 @@ import binascii
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
 _WIDTH = 76
+_SMALL = 256 * 1024
+"""Bytes of a text whose lines are remembered for the next copy of it."""
 _TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)")
 _TABS_AS_SPACES = bytes.maketrans(b"\t", b" ")
 _ESCAPED = re.compile(rb"[^\t -<>-~]+")
@@ -43,11 +46,10 @@ def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | 
     """
     if not changes:
         return text
-    lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
+    lines, decoded, ends = _lines_of(text) if len(text) <= _SMALL else _lines_of.__wrapped__(text)
     if not lines:
         return None
-    decoded = list(map(decode if _may_end_in_space(text) else binascii.a2b_qp, lines))
-    ends, last = list(accumulate(map(len, decoded))), len(lines) - 1
+    last = len(lines) - 1
     pieces: list[bytes] = []
     unchanged = at = 0
     while at < len(changes):
@@ -61,6 +63,14 @@ def changed(text: bytes, changes: Sequence[Change], line_end: bytes) -> bytes | 
         pieces += (*lines[unchanged:begin], _line(lines[end], old, local, start, line_end))
         unchanged = end + 1
     return b"".join((*pieces, *lines[unchanged:]))
+
+
+@lru_cache(4)  # every copy of a message changes the same text
+def _lines_of(text: bytes) -> tuple[list[bytes], list[bytes], list[int]]:
+    """The lines, what each stands for, and where that ends; no lines where they cannot be told apart."""
+    lines = text.splitlines(keepends=True) if b"\r" not in text.replace(b"\r\n", b"") else []
+    decoded = list(map(decode if _may_end_in_space(text) else binascii.a2b_qp, lines))
+    return lines, decoded, list(accumulate(map(len, decoded)))
 
 
 def _line(last: bytes, decoded: bytes, changes: list[Change], start: int, line_end: bytes) -> bytes:
