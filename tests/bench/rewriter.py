@@ -100,8 +100,8 @@ def _maker(
 ) -> Callable[[str], Copy]:
     html = _many_links(random.Random(seed), links)
     raw = _message(html, encoding)
-    found = rewrite(html, lambda url, _: url, None).links
-    planned: list[Any] = [SimpleNamespace(position=link.index, url=link.url, tracked=True) for link in found]
+    links_of_html = rewrite(html, lambda url, _: url, None).links
+    planned: list[Any] = [SimpleNamespace(position=link.index, url=link.url, tracked=True) for link in links_of_html]
     footer = Footer("We see whether this is opened.", "Your choice", f"{HOST}/r/{'x' * 80}")
     delivery = Delivery(message_id=1, recipient_id=1, position=0, role="to", address="", opens_on=True, clicks_on=True)
     return lambda _: make_copy(context, raw, delivery, planned, hidden_link=True, footer=lambda _: footer, read=read)
