@@ -403,10 +403,21 @@ def test_a_day_on_which_people_did_much_begins_with_a_line_of_it(
     assert words(newest).endswith("· Anna Petit: opened once; Ken Watanabe: one reply")
     assert words(only(oldest, "summary")).endswith("· Anna Petit: opened 3 times; Ken Watanabe: opened once, 1 click")
     assert len(every(oldest, ".event")) == 6
+    assert len(every(page, ".message-timeline > ol > [data-last]")) == 1, "what a phone shows"
     assert len(every(page, ".message-timeline > ol > .event")) == 4, "two of the last day, one between, the sending"
     with context.database.session_scope() as session:
         session.get_one(User, alice.id).locale = "ru"
     assert "открыто 3 раза" in words(every(client.get(f"/mail/{message.public_id}"), ".event-day summary")[0])
+
+
+def test_a_phone_shows_the_line_of_the_day_that_holds_the_last_thing_people_did(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    seen = (Seen("open", "human", 60), Seen("open", "human", 900), Seen("open", "security_scanner", 3 * 86_400.0))
+    noon = now().replace(hour=12, minute=0, second=0, microsecond=0)
+    (message,) = write(context, alice, Written("Offer", (ANNA,), seen, now() - (noon - timedelta(days=8))))
+    page = client.get(f"/mail/{message.public_id}")
+    assert text_at(page, ".event-day[data-last] summary").endswith("· Anna Petit: opened 2 times")
 
 
 def test_links_stand_by_their_clicks_and_lead_to_what_happened(
