@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select
 from sqlmodel import Session, col
 from sqlmodel import select as rows
 from sqlmodel.sql.expression import SelectOfScalar
@@ -12,7 +15,7 @@ from tracker.crm.access import is_managed_by, is_nobodys, is_visible, sees_nobod
 from tracker.models import EnquiryChange, EnquiryStatus, Letter, User
 from tracker.notifications.notify import add_notice, announce, notify
 from tracker.runtime.context import AppContext
-from tracker.runtime.database import now
+from tracker.runtime.database import UtcDateTime, now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 LISTS = ("mine", "nobodys", "waiting", "answer", "snoozed", "done")
@@ -52,16 +55,19 @@ def _condition(name: str, user: User, moment: datetime) -> ColumnElement[bool]:
 
 def list_counts(session: Session, user: User) -> Mapping[str, int]:
     """How many enquiries stand in each list of this person."""
-    moment = now()
-    query = select(
-        *(
-            func.count().filter(_condition(name, user, moment)).label(name)
-            for name in LISTS
-            if name not in ("answer", "done")
-        )
-    ).join_from(EnquiryStatus, Letter, col(Letter.id) == col(EnquiryStatus.letter_id))
+    return dict(session.execute(_list_counts(), {"user": user.id, "moment": now()}).mappings().one())
+
+
+@cache
+def _list_counts() -> Any:
+    """Made once, of whoever asks and whenever: to make it takes as long as to run it."""
+    user: Any = SimpleNamespace(id=bindparam("user", type_=Integer))
+    moment: Any = bindparam("moment", type_=UtcDateTime())
+    names = (name for name in LISTS if name not in ("answer", "done"))
+    counts = (func.count().filter(_condition(name, user, moment)).label(name) for name in names)
+    query = select(*counts).join_from(EnquiryStatus, Letter, col(Letter.id) == col(EnquiryStatus.letter_id))
     alive = (col(Letter.withdrawn_at).is_(None), col(Letter.deleted_at).is_(None), col(EnquiryStatus.done_at).is_(None))
-    return dict(session.execute(query.where(is_visible(user), *alive)).mappings().one())
+    return query.where(is_visible(user), *alive)
 
 
 def assign_enquiry(
