@@ -23,7 +23,7 @@ BENCHES = {
     "rewriter": ("", ""),
     "ingest": ("--workers 2 --backlog 1000000", "--workers 2 --hits 20000 --seconds 5 --backlog 50000"),
     "gateway": ("", "1"),
-    "backlog": ("", "100000"),
+    "queue_backlog": ("", "100000"),
     "judge": ("", ""),
     "letters": ("", "--letters 50000"),
     "binding": ("", "--letters 4000 --customers 20000 --orders 50000 --imported 5000"),

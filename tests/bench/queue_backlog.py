@@ -1,4 +1,4 @@
-"""Prints what a second account's mail costs beside very many queued copies of another: `python -m tests.bench.backlog [copies]`.
+"""Prints what an account's mail costs beside very many queued copies of another: `python -m tests.bench.queue_backlog [copies]`.
 
 Of each copy handed on: its rate, processor, statements and transactions; and how long the looks take that all accounts share, and
 the claim of the account of the many. Numbers, never asserted.
