@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -35,13 +35,15 @@ from tests.bench.ingest_world import HITS_PER_DELIVERY, make_hits, one_hit, send
 from tests.fixtures.contexts import migrate_postgresql, opened_context
 from tests.servers.postgresql import postgresql
 from tracker.engagement.edge_sources import LocalSpool
-from tracker.engagement.ingest import drain, drain_backlog, prepare
+from tracker.engagement.ingest import BATCH, drain, drain_backlog, prepare
 from tracker.engagement.rejudge import rejudge_held
 from tracker.models import Event, FeedItem, Notification
 from tracker.runtime.context import AppContext
 from tracker.worker import Worker, tasks
 
 RATE = 500
+LOT_BESIDE_OTHERS = BATCH // 4
+"""Workers with large lots meet in the same few messages of this small world, and wait for each other."""
 
 
 def main() -> None:
@@ -141,7 +143,7 @@ def ready_to_drain(context: AppContext, workers: int) -> tuple[Callable[[], None
 
     def drain_together() -> None:
         gate.wait()
-        drain_all(context)
+        drain_all(context, LOT_BESIDE_OTHERS if others else BATCH)
         gate.wait()
 
     def end() -> None:
@@ -156,14 +158,14 @@ def _drain_apart(folder: Path, database_url: str, gate: Barrier) -> None:
         prepare(context)
         gate.wait()
         gate.wait()
-        drain_all(context)
+        drain_all(context, LOT_BESIDE_OTHERS)
         gate.wait()
 
 
-def drain_all(context: AppContext) -> None:
+def drain_all(context: AppContext, lot: int = BATCH) -> None:
     """Until nothing waits that nobody has in hand."""
     source = LocalSpool(context)
-    while drain(context, source) + drain_backlog(context, source):
+    while drain(context, source) + drain_backlog(context, source, lot):
         pass
 
 
@@ -195,23 +197,37 @@ def bell_waits(context: AppContext, seconds: float, backlog: int = 0) -> list[fl
     fill_spool(context, ())
     began, memory, taken = time.time(), _peak_mb(), count_events(context)
     seen: dict[str, float] = {}
-    stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(context, seen, stop))
     worker = Worker(context, [task for task in tasks(context) if task.what in ("drain local", "settle")])
     readers = get_context("spawn").Process(target=hit_steadily, args=(context.settings.data_dir, deliveries, seconds))
     gc.freeze()  # as the commands do that run a worker
-    worker.start()
-    watcher.start()
-    readers.start()
-    readers.join()
-    time.sleep(3)
-    stop.set()
-    watcher.join()
+    with watch_bell(context, seen):
+        worker.start()
+        readers.start()
+        readers.join()
+        time.sleep(3)
     worker.stop()
     if backlog:
         rate = (count_events(context) - taken) / (time.time() - began)
         print(f"{'':11} {rate:8,.0f} hits/s taken in, old and new; {_peak_mb() - memory:,.0f} MB more memory at most")
+    return line_waits(context, seen, began)
+
+
+def line_waits(context: AppContext, seen: Mapping[str, float], began: float) -> list[float]:
+    """Seconds that lines of hits since ``began`` took until a page could read them."""
     return [seen[line] - due for line, due in _due(context) if line in seen and due >= began]
+
+
+@contextmanager
+def watch_bell(context: AppContext, seen: dict[str, float]) -> Iterator[None]:
+    """Meanwhile notes when a page could first read of each line."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(context, seen, stop))
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
 
 
 def _peak_mb() -> float:
