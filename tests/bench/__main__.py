@@ -22,7 +22,7 @@ BENCHES = {
     "edge": ("", "--seconds 2"),
     "rewriter": ("", ""),
     "ingest": ("--workers 2 --backlog 1000000", "--workers 2 --hits 20000 --seconds 5 --backlog 50000"),
-    "backlog": ("", "--hits 20000"),
+    "hit_backlog": ("", "--hits 20000"),
     "gateway": ("", "1"),
     "queue_backlog": ("", "100000"),
     "judge": ("", ""),

@@ -79,7 +79,7 @@ def drain_to_the_end(context: AppContext, engine: str, hits: int) -> None:
 
 def _until_drained(context: AppContext, hits: int) -> float:
     """The most memory meanwhile, in MB."""
-    most, told = 0.0, time.monotonic()
+    most, printed_at = 0.0, time.monotonic()
     while True:
         time.sleep(1)
         most = max(most, _memory_mb())
@@ -87,8 +87,8 @@ def _until_drained(context: AppContext, hits: int) -> float:
             newest = session.exec(select(func.max(Event.id))).one() or 0
         if newest >= hits and not _is_left_behind(context):
             return most
-        if time.monotonic() - told > 60:
-            told = time.monotonic()
+        if time.monotonic() - printed_at > 60:
+            printed_at = time.monotonic()
             print(f"{'':11} {newest:,} taken in, {_memory_mb():,.0f} MB", flush=True)
 
 
