@@ -5,7 +5,6 @@ verdict and counted. A million takes some ten minutes on SQLite.
 """
 
 import argparse
-import gc
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from tests.bench.ingest_world import HITS_PER_DELIVERY, one_hit, send_out
 from tests.servers.processes import wait_until
 from tracker.models import Delivery, DrainBacklog, Event, Verdict
 from tracker.runtime.context import AppContext
+from tracker.runtime.interpreter import keep_what_is_loaded
 from tracker.worker import Worker, tasks
 
 FRESH_A_SECOND = 50
@@ -46,7 +46,7 @@ def drain_to_the_end(context: AppContext, engine: str, hits: int) -> None:
     sent = send_out(context, FRESH_COPIES + hits // HITS_PER_DELIVERY)
     fill_backlog(context, sent[FRESH_COPIES:], hits)
     fill_spool(context, ())
-    gc.freeze()  # as the commands do that run a worker
+    keep_what_is_loaded()  # as the commands do that run a worker
     memory, began, busy, seen = _memory_mb(), time.time(), time.process_time(), dict[str, float]()
     worker = Worker(context, [task for task in tasks(context) if task.what in ("drain local", "settle")])
     worker.start()

@@ -9,7 +9,6 @@ With ``--backlog`` the bell of fresh ones is measured once more while so many hi
 
 import argparse
 import cProfile
-import gc
 import pstats
 import random
 import resource
@@ -39,6 +38,7 @@ from tracker.engagement.ingest import BATCH, drain, drain_backlog, prepare
 from tracker.engagement.rejudge import rejudge_held
 from tracker.models import Event, FeedItem, Notification
 from tracker.runtime.context import AppContext
+from tracker.runtime.interpreter import keep_what_is_loaded
 from tracker.worker import Worker, tasks
 
 RATE = 500
@@ -199,7 +199,7 @@ def bell_waits(context: AppContext, seconds: float, backlog: int = 0) -> list[fl
     seen: dict[str, float] = {}
     worker = Worker(context, [task for task in tasks(context) if task.what in ("drain local", "settle")])
     readers = get_context("spawn").Process(target=hit_steadily, args=(context.settings.data_dir, deliveries, seconds))
-    gc.freeze()  # as the commands do that run a worker
+    keep_what_is_loaded()  # as the commands do that run a worker
     with watch_bell(context, seen):
         worker.start()
         readers.start()
