@@ -3,6 +3,7 @@
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,8 +23,8 @@ from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import Cursor, in_order, read_page
 from tracker.web.inbox.filter import LetterFilter
 from tracker.web.inbox.rows import manages_others
-from tracker.web.messages.filter import ACTIVITIES, STATES, Filter
-from tracker.web.messages.rows import read_figures
+from tracker.web.messages.filter import ACTIVITIES, EXCLUSIVE, STATES, Filter
+from tracker.web.messages.rows import read_figures, state_counts
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(lambda text: " ".join(text.split()))
 DAYS = st.none() | st.dates() | st.datetimes(timezones=st.just(UTC))
@@ -168,6 +169,24 @@ WANTED = {
 def test_states(context: AppContext, alice: User, listed: Callable[..., list[str]], state: str) -> None:
     write(context, alice, *ONE_OF_EACH)
     assert set(listed(state=state)) == WANTED[state]
+
+
+def test_each_state_says_how_many_it_would_show_beside_the_rest(
+    context: AppContext, alice: User, bob: User, listed: Callable[..., list[str]]
+) -> None:
+    write(context, alice, *ONE_OF_EACH)
+    write(context, bob, *ONE_OF_EACH)
+    for query in ("", "state=opened", "state=bounced", "state=sent&state=bounced", "q=one", "state=draft&q=nothing"):
+        chosen = Filter.from_query(QueryParams(query))
+        with context.database.reading() as session:
+            counts = state_counts(session, alice, chosen)
+        assert set(counts) == set(STATES)
+        for group in EXCLUSIVE:
+            others = tuple(state for state in chosen.state if state not in group)
+            for state in group:
+                shown = replace(chosen, state=(*others, state))
+                rows = listed(**dict(QueryParams(shown.to_query()), state=",".join(shown.state)))
+                assert counts[state] == len(rows), (query, state)
 
 
 def test_tracked_and_untracked_part_everything_that_left(

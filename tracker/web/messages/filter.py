@@ -162,8 +162,7 @@ class Filter(ListFilter):
             if self.q
             else [own == user.id]
         )
-        states = {**_STATE, "trouble": went_wrong(), "bounced": _came_back(user)}
-        conditions += [or_(*(states[state] for state in group)) for group in self.groups() if group]
+        conditions += self.of_states(user)
         if self.tracked:
             conditions.append(_TRACKED if self.tracked == "true" else ~_TRACKED)
         if self.account:
@@ -178,6 +177,10 @@ class Filter(ListFilter):
         if self.activity:
             return [*conditions, self._happened(user)]
         return conditions + self.period(Message.listed_at, user)
+
+    def of_states(self, user: User) -> list[ColumnElement[bool]]:
+        states = {**_STATE, "trouble": went_wrong(), "bounced": _came_back(user)}
+        return [or_(*(states[state] for state in group)) for group in self.groups() if group]
 
     def _happened(self, user: User) -> ColumnElement[bool]:
         """Something of :attr:`activity` in the period."""
@@ -217,7 +220,7 @@ def _came_back(user: User) -> ColumnElement[bool]:
     copies = select(col(Message.id)).join(Delivery, col(Delivery.message_id) == col(Message.id))
     copies = copies.where(col(Delivery.status) == text("'rejected'"), col(Message.user_id) + 0 == user.id)
     refused = copies.where(col(Message.state).in_([MessageState.SENT, MessageState.QUEUED]))
-    both = union_all(bounced, refused).cte("came_back").prefix_with("MATERIALIZED", dialect="postgresql")
+    both = union_all(bounced, refused).cte("came_back", nesting=True).prefix_with("MATERIALIZED", dialect="postgresql")
     return col(Message.id).in_(select(both.c.id))
 
 

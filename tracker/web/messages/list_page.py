@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from tracker.models import Message, User
 from tracker.models.ownership import owned
@@ -13,7 +13,7 @@ from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, render
 from tracker.web.messages.activity import activity_of, copies_of
 from tracker.web.messages.filter import Filter
-from tracker.web.messages.rows import figures_scope, read_figures, read_listing, tab_counts
+from tracker.web.messages.rows import figures_scope, read_figures, read_listing, state_counts, tab_counts
 from tracker.web.profile.saved_views import views_of
 
 routes = Routes()
@@ -22,11 +22,15 @@ _PARTS = {"rows": "messages/_mail_list.html", "more": "messages/_mail_rows.html"
 
 @routes.page("/mail")
 def mail(request: Request, user: User) -> Response:
-    """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place, ``figures``."""
+    """The list, or with ``part`` a piece of it: ``rows`` the list alone, ``more`` the rows after a place, ``figures``,
+    ``counts`` how many each state would show, as JSON."""
     part = request.query_params.get("part", "")
     chosen, after, problem = Filter.from_request(request)
     if part == "figures":
         return _figures(request, user, chosen)
+    if part == "counts":
+        with context_of(request).database.reading() as session:
+            return JSONResponse(state_counts(session, user, chosen))
     with context_of(request).database.reading() as session:
         listing = read_listing(session, user, chosen, after)
         context = {

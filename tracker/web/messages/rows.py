@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.lists import format_list
-from sqlalchemy import ColumnElement, Integer, case, func, or_, select
+from sqlalchemy import ColumnElement, Integer, case, func, literal, or_, select, union_all
 from sqlmodel import Session, col
 
 from tracker.locale import _, babel_locale, ngettext
@@ -16,9 +16,10 @@ from tracker.models.mail import NOT_SENT
 from tracker.runtime.database import now
 from tracker.runtime.paging import PAGE, Cursor, read_page
 from tracker.web.messages.activity_labels import machine_label, rule_label
-from tracker.web.messages.filter import MEASURABLE, SENT, Filter
+from tracker.web.messages.filter import EXCLUSIVE, MEASURABLE, SENT, Filter
 
 FIGURE_DAYS = 30
+MOST_COUNTED = 100
 _NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
@@ -132,6 +133,20 @@ def tab_counts(session: Session, user: User) -> Mapping[str, int]:
     due = select(func.count()).where(mine, col(Message.follow_up_due_at).is_not(None)).scalar_subquery()
     query = select(*by_state, due.label("due")).where(mine, NOT_SENT, col(Message.state).in_(waiting))
     return dict(session.execute(query).mappings().one())
+
+
+def state_counts(session: Session, user: User, chosen: Filter) -> Mapping[str, int]:
+    """How many messages each state would show beside what else is chosen; :data:`MOST_COUNTED` stands for more as well."""
+    beside, counts = replace(chosen, state=()).conditions(session, user), []
+    for group in EXCLUSIVE:
+        others = tuple(state for state in chosen.state if state not in group)
+        for state in group:
+            shown = replace(chosen, state=(*others, state))
+            is_rare = state == "bounced"  # read by an index of its own
+            conditions = shown.conditions(session, user) if is_rare else [*beside, *shown.of_states(user)]
+            rows = select(literal(1)).select_from(Message).where(*conditions).limit(MOST_COUNTED).subquery()
+            counts.append(select(literal(state), func.count()).select_from(rows))
+    return dict(session.execute(union_all(*counts)).tuples().all())
 
 
 def figures_by_template(session: Session, user: User) -> dict[int, SentFigures]:

@@ -1,4 +1,6 @@
 // A list: older rows come by themselves when the end comes near. What happens comes by live.js; keys are in mail_keys.js.
+import { make } from "./make.js";
+
 const list = document.querySelector("[data-list]");
 
 const near = new IntersectionObserver(async ([entry]) => {
@@ -28,3 +30,15 @@ function watch() {
 }
 watch();
 list.addEventListener("inkling:live", watch);
+
+// The filter of the mail says how many each state would show, from when it is opened first.
+document.querySelector("[data-filter][data-counts]")?.addEventListener("toggle", async ({ target }) => {
+  const url = new URL(location.href);
+  url.searchParams.set("part", "counts");
+  const answer = await fetch(url).catch(() => null);
+  if (!answer?.ok) return;
+  for (const [state, count] of Object.entries(await answer.json())) {
+    const text = count > 99 ? "99+" : count;
+    target.querySelector(`[value="${state}"]`)?.parentElement.append(make("small", { textContent: text }));
+  }
+}, { once: true });
