@@ -146,7 +146,7 @@ def state_counts(session: Session, user: User, chosen: Filter) -> Mapping[str, i
             conditions = shown.conditions(session, user) if is_rare else [*beside, *shown.of_states(user)]
             rows = select(literal(1)).select_from(Message).where(*conditions).limit(MOST_COUNTED).subquery()
             counts.append(select(literal(state), func.count()).select_from(rows))
-    return dict(session.execute(union_all(*counts)).tuples().all())
+    return {row[0]: row[1] for row in session.execute(union_all(*counts))}
 
 
 def figures_by_template(session: Session, user: User) -> dict[int, SentFigures]:
