@@ -18,14 +18,22 @@ from tracker.runtime.context import AppContext
 __all__ = ["signed_in_browser"]
 pytestmark = pytest.mark.browser
 
-GIVE = """([kind, base64]) => {
+GIVE = """async ([kind, base64]) => {
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), data = new DataTransfer();
     data.items.add(new File([bytes], "logo.png", { type: "image/png" }));
     const place = document.querySelector("[data-editor]");
     if (kind === "paste")
         place.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-    else for (const name of ["dragenter", "dragover", "drop"])
-        place.firstElementChild.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
+    else {
+        const over = { dataTransfer: data, bubbles: true, cancelable: true };
+        const drag = (name) => place.firstElementChild.dispatchEvent(new DragEvent(name, over));
+        drag("dragenter");
+        while (!document.querySelector(".is-dropping")) {  // a browser says so again and again while a hand is still
+            await new Promise((done) => setTimeout(done, 50));
+            drag("dragover");
+        }
+        drag("drop");
+    }
 }"""
 UPLOADS = re.compile("part=files")
 LOOKS = (("en", "light", (1200, 800)), ("ru", "dark", (360, 740)))
