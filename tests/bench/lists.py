@@ -193,6 +193,8 @@ def addresses(context: AppContext) -> list[str]:
     return [
         "/mail",
         *(f"/mail?{query}" for query in mail),
+        "/mail?part=counts",
+        f"/mail?part=counts&q={word}",
         "/mail?part=figures",
         *(f"/mail?part=figures&{query}" for query in (f"since={since}", "account=person1@seller.example", f"q={word}")),
         *_of_things(messages, "/mail/{}", "/mail/{}/activity/opens", "/mail/{}/activity/clicks"),
