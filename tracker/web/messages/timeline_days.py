@@ -60,7 +60,7 @@ def _facts(kinds: Sequence[str]) -> Iterable[str]:
     if opens := kinds.count("open") + kinds.count("inferred"):
         yield ngettext("opened once", "opened %(num)s times", opens)
     if clicks := kinds.count("click"):
-        yield ngettext("%(num)s click", "%(num)s clicks", clicks)
+        yield ngettext("clicked once", "clicked %(num)s times", clicks)
     if replies := kinds.count("reply"):
         yield ngettext("one reply", "%(num)s replies", replies)
     if reactions := kinds.count("reaction"):
