@@ -11,8 +11,9 @@ from dataclasses import replace
 import uvicorn
 
 from pixel.app import EdgeApp, create_app
+from pixel.connections import ServerLimits
 from pixel.environment import SettingError
-from pixel.server import ServerLimits, server_config
+from pixel.server import server_config
 from pixel.settings import EdgeSettings
 from pixel.workers import MOST_WORKERS, run_workers
 

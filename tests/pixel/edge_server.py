@@ -16,8 +16,8 @@ import uvicorn
 
 from pixel.__main__ import edge_config
 from pixel.app import EdgeApp
+from pixel.connections import ServerLimits
 from pixel.hits import Hit
-from pixel.server import ServerLimits
 from pixel.settings import EdgeSettings
 from pixel.spool import Spool, SpoolReader
 from pixel.tokens import Tokens, new_public_id

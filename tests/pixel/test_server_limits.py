@@ -16,7 +16,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pixel.answers import PIXEL
-from pixel.server import ConnectionGuard, ServerLimits, limits_for
+from pixel.connections import ConnectionGuard, ServerLimits, limits_for
 from pixel.tokens import open_path
 from tests.pixel.edge_server import ROOT, RunningEdge, edge_process, read_reply, running_edge
 from tests.servers.processes import wait_until
@@ -246,7 +246,7 @@ def test_few_descriptors_mean_few_connections() -> None:
 def test_the_soft_limit_of_descriptors_is_raised_at_start() -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = (
-        "import resource as r; from pixel.server import raise_descriptor_limit as up; r.setrlimit(r.RLIMIT_NOFILE,"
+        "import resource as r; from pixel.connections import raise_descriptor_limit as up; r.setrlimit(r.RLIMIT_NOFILE,"
         f" (256, {hard})); print(up(), r.getrlimit(r.RLIMIT_NOFILE)[0])"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

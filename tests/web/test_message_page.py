@@ -401,7 +401,9 @@ def test_a_day_on_which_people_did_much_begins_with_a_line_of_it(
     page = client.get(f"/mail/{message.public_id}")
     newest, oldest = every(page, ".event-day")
     assert words(newest).endswith("· Anna Petit: opened once; Ken Watanabe: one reply")
-    assert words(only(oldest, "summary")).endswith("· Anna Petit: opened 3 times; Ken Watanabe: opened once, clicked once")
+    assert words(only(oldest, "summary")).endswith(
+        "· Anna Petit: opened 3 times; Ken Watanabe: opened once, clicked once"
+    )
     assert len(every(oldest, ".event")) == 6
     assert len(every(page, ".message-timeline > ol > [data-last]")) == 1, "what a phone shows"
     assert len(every(page, ".message-timeline > ol > .event")) == 4, "two of the last day, one between, the sending"

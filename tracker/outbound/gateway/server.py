@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from pixel.server import ConnectionGuard, ServerLimits, raise_descriptor_limit
+from pixel.connections import ConnectionGuard, ServerLimits, raise_descriptor_limit
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.session import ClientSlot, GatewaySession
 from tracker.runtime.context import AppContext

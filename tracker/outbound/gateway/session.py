@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
 from sqlalchemy.exc import SQLAlchemyError
 
-from pixel.server import ConnectionGuard
+from pixel.connections import ConnectionGuard
 from tracker.mail.addresses import AddressError, lookup_or_none, normalise
 from tracker.outbound.gateway.access import GatewayLimits, Refused, Submitter, check_sender, sign_in, submit
 from tracker.outbound.gateway.content import read_content
