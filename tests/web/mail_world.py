@@ -334,3 +334,7 @@ def queued(context: AppContext, alice: User, **facts: object) -> Message:
     }
     with context.database.session_scope() as session:
         return enqueue_composed(session, context, session.get_one(User, alice.id), Draft(**values))  # type: ignore[arg-type]
+
+
+def the_offer(context: AppContext, alice: User) -> Message:
+    return write(context, alice, GALLERY[0])[0]
