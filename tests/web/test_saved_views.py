@@ -28,7 +28,7 @@ def test_tabs_say_how_many_wait_and_each_shows_its_own(context: AppContext, clie
     states = (MessageState.DRAFT, MessageState.DRAFT, MessageState.SCHEDULED, MessageState.FAILED, MessageState.SENT)
     write(context, alice, *(Written(f"{state} {n}", (ANNA,), state=state) for n, state in enumerate(states)))
     write(context, alice, Written("due", (ANNA,), columns={"follow_up_due_at": now()}))
-    assert tabs(client) == ["All", "Sent", "Scheduled 1", "Drafts 2", "Failed 1", "To be followed up 1"]
+    assert tabs(client) == ["All", "Sent 2", "Scheduled 1", "Drafts 2", "Failed 1", "To be followed up 1"]
     for tab in every(client.get("/mail"), ".work-lists a"):
         page = client.get(attribute(tab, "href"))
         counted = words(tab).rpartition(" ")[2]

@@ -20,6 +20,7 @@ from tracker.web.messages.filter import EXCLUSIVE, MEASURABLE, SENT, Filter
 
 FIGURE_DAYS = 30
 MOST_COUNTED = 100
+MOST_SENT_COUNTED = 1000
 _NEVER_LEFT = (MessageState.DRAFT, MessageState.CANCELLED, MessageState.FAILED)
 
 
@@ -126,12 +127,16 @@ def figures_scope(chosen: Filter, user: User) -> Filter:
 
 
 def tab_counts(session: Session, user: User) -> Mapping[str, int]:
-    """How many messages stand in each tab that waits for its writer."""
+    """How many messages stand in each tab; of those that were sent :data:`MOST_SENT_COUNTED` stands for more as well."""
     waiting = ("scheduled", "draft", "failed")
     by_state = [func.count().filter(col(Message.state) == state).label(state) for state in waiting]
     mine = col(Message.user_id) == user.id
     due = select(func.count()).where(mine, col(Message.follow_up_due_at).is_not(None)).scalar_subquery()
-    query = select(*by_state, due.label("due")).where(mine, NOT_SENT, col(Message.state).in_(waiting))
+    first = select(literal(1)).select_from(Message).where(mine, SENT).limit(MOST_SENT_COUNTED).subquery()
+    sent = select(func.count()).select_from(first).scalar_subquery()
+    query = select(*by_state, due.label("due"), sent.label("sent")).where(
+        mine, NOT_SENT, col(Message.state).in_(waiting)
+    )
     return dict(session.execute(query).mappings().one())
 
 
