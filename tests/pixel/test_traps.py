@@ -27,7 +27,7 @@ UNDER_ANOTHER_NAME = {
     "F30": "pixel/test_click_traps.py::test_both_dots_and_percent_signs_are_only_junk",
     "G14": "engagement/test_judge_hits.py::test_class_and_alert_are_what_the_label_says",
     "G15": "web/test_alert_settings.py::test_an_administrator_switches_the_hidden_link",
-    "G16": "web/test_message_page.py::test_looking_reads_the_bell_but_a_get_changes_nothing",
+    "G16": "web/test_message_actions.py::test_looking_reads_the_bell_but_a_get_changes_nothing",
     "G20": "engagement/test_nothing_left.py::test_nothing_tells_who_it_was_once_the_evidence_is_gone",
     "G21": "engagement/test_ingest.py::test_the_same_hit_read_twice_is_one_event",
     "G28": "pixel/test_spool_trouble.py::test_e12_a_full_disk_loses_no_answer_and_says_so",
