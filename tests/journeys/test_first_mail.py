@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.journeys.test_send_and_track import html_of
 from tests.journeys.test_story import PASSWORD, Product, serving
 from tests.servers import Authority, Dovecot, SmtpSink, smtp_sink
-from tests.web.browsing import tab_to
+from tests.web.browsing import press, tab_to
 
 pytestmark = pytest.mark.browser
 
@@ -35,8 +35,7 @@ class Newcomer:
         self.follow(self.page.get_by_role("button", name=button, exact=True))
 
     def follow(self, control: Locator) -> None:
-        tab_to(self.page, control)
-        self.page.keyboard.press("Enter")
+        press(self.page, control)
 
     def step(self, name: str) -> None:
         """Follows the checklist of Today."""

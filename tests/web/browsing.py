@@ -26,6 +26,12 @@ def tab_to(page: Page, where: str | Locator) -> None:
     pytest.fail(f"Tab never comes to {where}")
 
 
+def press(page: Page, where: str | Locator) -> None:
+    """Goes there by Tab, and Enter."""
+    tab_to(page, where)
+    page.keyboard.press("Enter")
+
+
 @pytest.fixture(name="open_as")
 def signed_in_browser(context: AppContext, address: str, open_page: Pages) -> Iterator[OpenAs]:
     """`open_as(alice, "/mail")`: a page of somebody who is signed in. No script of ours may fail."""

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlmodel import select
 
-from tests.web.browsing import MOST_STOPS, OpenAs, signed_in_browser, tab_to
+from tests.web.browsing import MOST_STOPS, OpenAs, press, signed_in_browser, tab_to
 from tests.web.letters_world import Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, GALLERY, Seen, Written, agree, make_account, write
 from tracker.consent.preference_links import LinkKind, PreferenceLink, preference_links
@@ -97,13 +97,11 @@ def test_an_enquiry_is_taken_put_off_brought_back_and_finished(
     page.wait_for_url("**/letters/*")
     page.keyboard.press("t")
     expect(page.locator(".letter-work dd").first).to_have_text("Alice")
-    tab_to(page, ".letter-work details:has(.letter-snooze) summary")
-    page.keyboard.press("Enter")
+    press(page, ".letter-work details:has(.letter-snooze) summary")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Snoozed until", exact=True)).to_be_visible()
-    tab_to(page, "[action$='/snooze'] button")
-    page.keyboard.press("Enter")
+    press(page, "[action$='/snooze'] button")
     expect(page.get_by_text("It is back in the lists.")).to_be_visible()
     expect(page.get_by_text("Snoozed until", exact=True)).to_be_hidden()
     page.wait_for_load_state()
@@ -124,14 +122,12 @@ def test_who_opened_is_told_and_a_reminder_is_set(context: AppContext, alice: Us
     page.keyboard.press("j")
     page.keyboard.press("o")
     page.wait_for_url("**/mail/*")
-    tab_to(page, ".message-reminder > summary")
-    page.keyboard.press("Enter")
+    press(page, ".message-reminder > summary")
     expect(page.locator("#reminder-days")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#reminder-days")).to_be_hidden()
     page.keyboard.press("Enter")  # the focus went back to what opened it
-    tab_to(page, ".message-reminder button")
-    page.keyboard.press("Enter")
+    press(page, ".message-reminder button")
     expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
     with context.database.reading() as session:
         assert session.exec(select(Message.follow_up_at)).one() is not None
@@ -143,26 +139,21 @@ def test_somebody_is_found_read_about_snoozed_and_asked(context: AppContext, ali
     agree(context, ANNA.address, ConsentState.ASKED, name="Anna")
     (message,) = write(context, alice, Written("Offer 12", (ANNA,), columns={"follow_up_due_at": now()}))
     page = open_as(alice, "/recipients")
-    tab_to(page, ".people thead [href$='order=follow_up']")
-    page.keyboard.press("Enter")
+    press(page, ".people thead [href$='order=follow_up']")
     page.wait_for_url("**/recipients?order=follow_up")
-    tab_to(page, ".people tbody a")
-    page.keyboard.press("Enter")
+    press(page, ".people tbody a")
     page.wait_for_url("**/recipients/*")
     expect(page.locator(".person-story")).to_contain_text("You wrote Offer 12")
     page.keyboard.press("h")
     expect(page.get_by_text("You will be reminded if no reply comes.")).to_be_visible()
     expect(page.locator(".person-next")).to_contain_text("in 1 day")
-    tab_to(page, ".tabs [href$='/rights']")
-    page.keyboard.press("Enter")
+    press(page, ".tabs [href$='/rights']")
     page.wait_for_url("**/rights")
-    tab_to(page, ".recipient-record > summary")
-    page.keyboard.press("Enter")
+    press(page, ".recipient-record > summary")
     tab_to(page, "#note")
     page.keyboard.type("“Of course”, by phone")
     page.keyboard.press("Enter")
-    tab_to(page, ".recipient-record .button.primary")
-    page.keyboard.press("Enter")
+    press(page, ".recipient-record .button.primary")
     expect(page.locator(".recipient-ledger li")).to_have_count(4)
     page.wait_for_load_state()
     page.keyboard.press("u")
@@ -177,38 +168,30 @@ def test_an_administrator_adds_somebody_changes_the_policy_and_writes_a_template
 ) -> None:
     """The settings, from one page to the next: a fold, a list of choices, radio buttons, an editor, a question before a loss."""
     page = open_as(alice, "/settings/people")
-    tab_to(page, "details.fold > summary")
-    page.keyboard.press("Enter")
+    press(page, "details.fold > summary")
     for name, words in (("name", "Dora"), ("email", "dora@seller.example")):
         tab_to(page, f"[name={name}]")
         page.keyboard.type(words)
     tab_to(page, "[name=role]")
     page.keyboard.press("ArrowDown")
-    tab_to(page, page.get_by_role("button", name="Add", exact=True))
-    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Add", exact=True))
     tab_to(page, "[data-copy]")
     expect(page.locator("[data-link]")).to_have_value(re.compile("https?://.+#.+"))
 
-    tab_to(page, "[href='/settings/policy']")
-    page.keyboard.press("Enter")
+    press(page, "[href='/settings/policy']")
     tab_to(page, "[name=policy]")
     page.keyboard.press("ArrowDown")
     tab_to(page, "[name=reason]")
     page.keyboard.type("Our customers asked for it.")
-    tab_to(page, page.get_by_role("button", name="Save", exact=True))
-    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Save", exact=True))
     expect(page.get_by_role("status")).to_contain_text("The consent policy is now")
 
-    tab_to(page, "[href='/settings/templates']")
-    page.keyboard.press("Enter")
-    tab_to(page, "[href='/settings/templates/new']")
-    page.keyboard.press("Enter")
+    press(page, "[href='/settings/templates']")
+    press(page, "[href='/settings/templates/new']")
     tab_to(page, "[name=name]")
     page.keyboard.type("Offer")
-    tab_to(page, ".placeholder-list button")
-    page.keyboard.press("Enter")
-    tab_to(page, page.get_by_role("button", name="Save", exact=True))
-    page.keyboard.press("Enter")
+    press(page, ".placeholder-list button")
+    press(page, page.get_by_role("button", name="Save", exact=True))
     page.wait_for_url("**/settings/templates")
     with context.database.reading() as session:
         dora = session.exec(select(User).where(User.email == "dora@seller.example")).one()
@@ -217,8 +200,7 @@ def test_an_administrator_adds_somebody_changes_the_policy_and_writes_a_template
     assert template.html == "<div>{{name}}</div>"
     page.goto(f"/settings/templates/{template.public_id}")
     page.on("dialog", lambda question: question.accept())
-    tab_to(page, page.get_by_role("button", name="Remove the template"))
-    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="Remove the template"))
     page.wait_for_url("**/settings/templates")
     with context.database.reading() as session:
         assert session.exec(select(Template)).all() == []
@@ -244,8 +226,7 @@ def test_a_recipient_withdraws_on_their_page(context: AppContext, alice: User, o
     page = open_as(alice, f"/r/{preference_links(context).token(link)}")
     tab_to(page, "[name=opens]")
     page.keyboard.press("Space")
-    tab_to(page, "[value=save]")
-    page.keyboard.press("Enter")
+    press(page, "[value=save]")
     expect(page.locator("[name=opens]")).not_to_be_checked()
     expect(page.locator("[name=clicks]")).to_be_checked()
     assert page.evaluate(FOCUS) is None or page.evaluate(FOCUS)[1]
