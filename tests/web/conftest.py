@@ -19,6 +19,7 @@ import httpx
 import pytest
 import uvicorn
 from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from pixel.server import server_config
 from tests.fixtures.contexts import PASSWORD, migrate_postgresql, opened_context, password_hash
@@ -108,11 +109,22 @@ def sign_in(
 
 @contextmanager
 def server(context: AppContext, extra: Sequence[BaseRoute] = (), port: int | None = None) -> Iterator[str]:
-    """A web server on this context, with `extra` routes; gives its address."""
+    """A web server on this context, with `extra` routes; gives its address.
+
+    A page of ours that crashed fails the test at its end, whatever was asked of the answer."""
     port, app = port or free_port(), create_app(context)
     app.router.routes += extra
+    crashes: list[Exception] = []
+
+    async def noting_crashes(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            crashes.append(error)
+            raise
+
     config = server_config(
-        app,
+        noting_crashes,
         port=port,
         trusted_proxies=context.settings.trusted_proxies,
         log_level="critical",
@@ -127,6 +139,8 @@ def server(context: AppContext, extra: Sequence[BaseRoute] = (), port: int | Non
     finally:
         running.should_exit = True
         thread.join(10)
+    if crashes and not extra:
+        raise ExceptionGroup("pages crashed", crashes)
 
 
 @pytest.fixture

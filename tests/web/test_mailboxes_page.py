@@ -300,7 +300,8 @@ def test_a_recount_shows_its_difference_before_it_does_anything(
     facts = " ".join(words.text for words in every(client.get(there), ".facts-list dd"))
     assert facts.split() == ["3", "1", "+0", "−2"]
     assert sum(letter.counted for letter in letters(context)) == 3
-    client.post(there)
+    answer = client.post(there)
+    assert answer.headers["location"] == f"/mailboxes/{box.public_id}"
     assert [letter.counted for letter in letters(context)] == [True, False, False]
     assert {letter.repeat_of_id for letter in letters(context)[1:]} == {letters(context)[0].id}
     assert "Nothing would change" in client.get(there).text

@@ -171,9 +171,9 @@ def recount_preview(request: Request, user: User) -> Response:
 def recount_now(request: Request, user: User, _form: FormData) -> Response:
     with context_of(request).database.session_scope() as session:
         mailbox = owned(session, Mailbox, user, request.path_params["id"])
-        done = recount(session, mailbox)
+        there, done = f"{BASE_PATH}/{mailbox.public_id}", recount(session, mailbox)
     sentence = ngettext("Counted again: %(num)d enquiry now.", "Counted again: %(num)d enquiries now.", done.after)
-    return redirect(f"{BASE_PATH}/{mailbox.public_id}", sentence)
+    return redirect(there, sentence)
 
 
 def _credential_for(session: Session, context: AppContext, mailbox: Mailbox, change: NewCredentials) -> Credential:
