@@ -2,6 +2,7 @@
 
 import base64
 import html as entities
+import json
 import quopri
 import unicodedata
 from email.header import Header
@@ -18,7 +19,7 @@ from tests.fixtures.contexts import People, opened_context
 from tests.outbound.submitted_mail import enqueue_submitted
 from tests.servers import SmtpSink
 from tracker.mail.addresses import Address
-from tracker.models import Attachment, Delivery, Message, MessageBody, Template, User
+from tracker.models import Attachment, Delivery, Message, MessageBody, Template, User, WebhookEvent
 from tracker.outbound.draft import Draft, OutgoingFile
 from tracker.outbound.queue import send_due
 from tracker.outbound.send import enqueue_composed as accept
@@ -270,3 +271,20 @@ def test_the_retention_of_proof_is_untouched_and_luc_stays(world: tuple[AppConte
     assert (body.text or "").strip() == f"ask [erased] or {LUC}"
     with context.database.session_scope() as session:
         session.exec(update(Message).values(subject="still here"))
+
+
+def test_what_other_programs_were_told_of_them_goes(world: tuple[AppContext, User]) -> None:
+    context, _ = world
+    told = [
+        {"sender": "O'Brien@Client.example", "subject": "My divorce"},
+        {"name": "Orla", "addresses": ["luc@other.example", BRIEN]},
+        {"sender": "luc@other.example", "subject": f"Ask {BRIEN}"},
+    ]
+    with context.database.session_scope() as session:
+        for number, data in enumerate(told):
+            body = json.dumps({"type": "letter.received", "data": data})
+            session.add(WebhookEvent(public_id=f"told-{number}", kind="letter.received", body=body))
+    assert erase(context, BRIEN, "user:1").done["webhook_event"] == 3
+    with context.database.reading() as session:
+        left = [json.loads(body)["data"] for body in session.exec(select(WebhookEvent.body))]
+    assert left == [{"sender": "luc@other.example", "subject": "Ask [erased]"}]

@@ -15,7 +15,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlmodel import Session, SQLModel, select
 
@@ -289,6 +289,13 @@ def test_a_reader_does_not_wait_for_a_writer(context: AppContext) -> None:
             assert preference(reader, "footer") is True, "what is not committed is not seen"
     with context.database.reading() as reader:
         assert preference(reader, "footer") is False
+
+
+def test_what_was_deleted_is_scrubbed_by_a_connection_that_others_read_with(context: AppContext) -> None:
+    """Any connection of the pool may be left so that it refuses to write, VACUUM too."""
+    if context.database.is_sqlite:
+        event.listen(context.database.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA query_only=ON"))
+    context.database.scrub()
 
 
 def test_the_clock_is_utc() -> None:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_
 from sqlmodel import Session, col, delete, select, update
@@ -15,7 +16,7 @@ from pixel.hits import Hit
 from tracker.consent.ledger import consent_of, erase_proof, record_consent
 from tracker.consent.preferences import preference
 from tracker.consent.rules import ConsentState, Purpose
-from tracker.mail.addresses import domain_of, lookup_form, normalise
+from tracker.mail.addresses import domain_of, lookup_form, lookup_or_none, normalise
 from tracker.models import (
     Delivery,
     DeliveryStatus,
@@ -32,12 +33,13 @@ from tracker.models import (
     Recipient,
     TrackedLink,
     TrackingPause,
+    WebhookEvent,
 )
 from tracker.models.counting.counters import recount
 from tracker.notifications.notify import announce
 from tracker.privacy.erase_letters import erase_customers, erase_letters
 from tracker.privacy.erase_mentions import WAITING, erase_mentions_in_mail
-from tracker.privacy.redact import GONE, Redactor, redact_everywhere
+from tracker.privacy.redact import GONE, Redactor, redact_everywhere, rows_with
 from tracker.privacy.replay import came_back, remember, remembered
 from tracker.recipients import find_or_make, suppressions
 from tracker.runtime.context import AppContext
@@ -73,9 +75,9 @@ def erase(context: AppContext, address: str, actor: str) -> Erasure:
     """
     with context.database.session_scope() as session:
         receipt = erase_rows(session, context, address, actor)
-    context.database.scrub()
     if actor != REPLAY:
-        remember(context, receipt)
+        remember(context, receipt)  # at once: what is scrubbed may still fail, what is erased must not come back
+    context.database.scrub()
     return receipt
 
 
@@ -101,6 +103,7 @@ def erase_rows(session: Session, context: AppContext, address: str, actor: str) 
     text = str(preference(session, "erasure_text"))
     _messages(session, subject, text)
     _answers(session, subject)
+    _webhook_events(session, subject)
     subject.done.update(redact_everywhere(session, subject.redactor))
     _domain(session, subject)
     return _tombstone(session, subject, actor, text)
@@ -230,6 +233,24 @@ def _answers(session: Session, subject: Subject) -> None:
         if subject.redactor.mentions(f"{answer.path} {answer.body}"):
             session.delete(answer)
             subject.done["idempotency_key"] += 1
+
+
+def _webhook_events(session: Session, subject: Subject) -> None:
+    """Events about the person go whole, as a subject or name of theirs would stay; those that only mention them lose the
+    address like any other text."""
+    table = WebhookEvent.__table__  # type: ignore[attr-defined]
+    rows = rows_with(session, subject.redactor, table, [table.c.body])
+    about = [row["id"] for row in rows if _names(json.loads(row["body"]), subject.form)]
+    subject.done["webhook_event"] += session.exec(delete(WebhookEvent).where(col(WebhookEvent.id).in_(about))).rowcount
+
+
+def _names(value: Any, form: str) -> bool:
+    """Whether the address is a value by itself, in whatever JSON can hold."""
+    if isinstance(value, dict):
+        return any(_names(item, form) for item in value.values())
+    if isinstance(value, list):
+        return any(_names(item, form) for item in value)
+    return isinstance(value, str) and lookup_or_none(value) == form
 
 
 def _domain(session: Session, subject: Subject) -> None:

@@ -335,6 +335,7 @@ class Database:
         with self.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
             if raw.execute("PRAGMA page_count").fetchone()[0] < SMALL_PAGES:
+                raw.execute("PRAGMA query_only=OFF")  # who had the connection before may have read
                 raw.execute("VACUUM")
         self.forget_deleted()
 
