@@ -271,3 +271,42 @@ def test_a_large_letter_goes_to_disk_and_a_giant_is_cut(post: Post, dovecot: Dov
     assert [letter.too_large for letter in post.letters()] == [False, False, True, False]
     assert seen == [(len(large), True, False), (1024 * 1024, True, True)]
     assert list((post.context.settings.data_dir / "loading").iterdir()) == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_letters_that_are_read_together_count_in_the_order_of_their_receipt(
+    post: Post, dovecot: Dovecot, first: bool
+) -> None:
+    """Whatever their UIDs are, in a first load and in what is new: of letters 25, 13 and 0 hours old the first and the last."""
+    post.change(active_since=hours_ago(2))
+    if not first:
+        post.sync()
+    for subject, hours in (("third", 0), ("second", 13), ("first", 25)):
+        put(dovecot, post, subject, hours_ago(hours))
+    post.sync()
+    letters = {letter.subject: letter for letter in post.letters()}
+    assert {subject: letter.counted for subject, letter in letters.items()} == {
+        "first": True,
+        "second": False,
+        "third": True,
+    }
+    assert letters["second"].repeat_of_id == letters["first"].id
+    assert post.folder().last_uid == 3
+
+
+def test_a_run_that_ends_between_letters_out_of_order_loses_none(post: Post, dovecot: Dovecot) -> None:
+    post.sync()
+    for subject, hours in (("c", 0.1), ("a", 0.3), ("b", 0.2)):
+        put(dovecot, post, subject, hours_ago(hours))
+    post.change(active_since=hours_ago(1))
+
+    def one_and_no_more(session: Session, context: AppContext, mailbox: Mailbox, fetched: FetchedLetter) -> Accepted:
+        if post.letters():
+            raise KeyboardInterrupt
+        return accept(session, context, mailbox, fetched)
+
+    with pytest.raises(KeyboardInterrupt):
+        post.sync(take=one_and_no_more)
+    assert (post.subjects(), post.folder().last_uid) == (["a"], 0)
+    post.sync()
+    assert post.subjects() == ["a", "b", "c"]

@@ -159,6 +159,12 @@ def invalidate_places(session: Session, row: MailboxFolder) -> None:
         session.exec(delete(table).where(*void))
 
 
+def waiting_retries(session: Session, row: MailboxFolder) -> set[int]:
+    """UIDs of the retry list, due or not: a run that breaks off before the cursor has passed them leaves them to it."""
+    here = (FetchRetry.folder_id == row.id, FetchRetry.uidvalidity == row.uidvalidity)
+    return set(session.exec(select(FetchRetry.uid).where(*here, col(FetchRetry.uid) > row.last_uid)).all())
+
+
 def due_retries(session: Session, row: MailboxFolder, failed: set[int]) -> dict[int, int]:
     """UIDs to try again in this run, with how often they failed."""
     due = select(FetchRetry.uid, FetchRetry.tries).where(

@@ -46,6 +46,8 @@ class FetchedLetter:
     """Part of a first load or a great catch-up: counts, and is told in one summary instead of alone."""
     unparsed: str = ""
     """Understanding it failed for the last time, and how: store it with its raw bytes, whatever they are."""
+    read_up_to: int | None = None
+    """The UID up to which the folder is read once this letter and those taken before it are in; None moves no cursor."""
     tags: frozenset[str] = field(default=frozenset())
     """Codes for ``Letter.flags`` that only the engine knows."""
 

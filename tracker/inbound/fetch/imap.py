@@ -5,8 +5,9 @@ Nothing here changes a flag (EXAMINE, BODY.PEEK), nothing uses an extension that
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import accumulate
 from typing import IO
 
 from imapclient import IMAPClient
@@ -24,6 +25,7 @@ BYTES_AT_ONCE = 2 * 1024 * 1024
 PIECE = 1024 * 1024
 UIDS_AT_ONCE = 50_000
 """UIDs of one SEARCH answer: at eleven characters each well below the 1,000,000 bytes that imaplib takes as a line."""
+_LAST = datetime.max.replace(tzinfo=UTC)
 _DATE_TIME = re.compile(rb" *\d{1,2}-[A-Za-z]{3}-(?:19[89]|2\d\d)\d \d{1,2}:\d\d:\d\d(?: [+-]\d{4})?")
 _HEADERS = f"BODY.PEEK[HEADER.FIELDS (FROM TO CC DATE SUBJECT MESSAGE-ID)]<0.{MOST}>"
 
@@ -38,6 +40,8 @@ class Meta:
     flags: frozenset[str]
     gmail_id: int | None
     header_hash: str
+    read_up_to: int = 0
+    """See :func:`by_receipt`."""
 
     @property
     def is_seen(self) -> bool:
@@ -183,6 +187,15 @@ def instant(written: Value) -> datetime | None:
 def _signed(number: int) -> int:
     """Gmail's numbers are unsigned with 64 bits; databases have signed ones."""
     return number - 2**64 if number >= 2**63 else number
+
+
+def by_receipt(metas: Sequence[Meta]) -> list[Meta]:
+    """In the order of their receipt, then of their UIDs, in which the repeat period decides letters that are read together. Each
+    says up to which UID the folder is read once it and those before it are in."""
+    ordered = sorted(metas, key=lambda meta: (meta.internal_date or _LAST, meta.uid))
+    lowest_left = list(accumulate((meta.uid for meta in reversed(ordered)), min))[::-1]
+    ends = [*(uid - 1 for uid in lowest_left[1:]), max((meta.uid for meta in metas), default=0)]
+    return [replace(meta, read_up_to=end) for meta, end in zip(ordered, ends, strict=False)]
 
 
 def groups(metas: Iterable[Meta]) -> Iterator[list[Meta]]:

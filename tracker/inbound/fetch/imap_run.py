@@ -141,6 +141,10 @@ class ImapRun:
         assert row.uidvalidity is not None
         # UIDNEXT would save this question, but not every server's can be believed.
         uids = self.connection.asked(lambda client: imap.uids_after(client, row.last_uid, opened))
+        if uids:
+            with self.context.database.reading() as session:
+                waiting = cursor.waiting_retries(session, row)
+            uids = [uid for uid in uids if uid not in waiting]
         begun_anew = self.mailbox.good_run_at is None  # the first load was interrupted
         self._take(uids, Plan(row, row.uidvalidity, moves=True, silent=begun_anew or len(uids) > MANY))
 
@@ -199,7 +203,8 @@ class ImapRun:
             session.add(MailboxProblem(mailbox_id=self.mailbox.id, code="rebuilt", detail=text))
 
     def _take(self, uids: Sequence[int], plan: Plan, *, headers: bool = False) -> None:
-        """Takes the wanted ones of these letters in, ascending; afterwards all of them are done or in the retry list."""
+        """Takes the wanted ones of these letters in, those of one question in the order of their receipt; afterwards all of them
+        are done or in the retry list."""
         for begin in range(0, len(uids), imap.METADATA_AT_ONCE):
             some = uids[begin : begin + imap.METADATA_AT_ONCE]
             if plan.rebuilt:
@@ -208,7 +213,7 @@ class ImapRun:
             for uid in set(some) - {meta.uid for meta in metas} - self.importer.failed if plan.again else ():
                 self.importer.vanished(self._place(uid, plan))
             wanted = [meta for meta in metas if plan.again or cursor.is_wanted(meta, self.mailbox, plan.row)]
-            for group in imap.groups(self._unknown(wanted, plan)):
+            for group in imap.groups(imap.by_receipt(self._unknown(wanted, plan))):
                 if self.is_over():
                     raise TimeOver
                 self._load(group, plan)
@@ -229,8 +234,8 @@ class ImapRun:
             uids, lambda client, some: imap.metadata(client, some, headers=headers, gmail=gmail)
         )
         for uid, problem in failed:
-            if plan is not None:
-                self._postpone(uid, plan, problem)
+            if plan is not None:  # those below it are not loaded yet
+                self._postpone(uid, plan, problem, None)
         self._go_on()
         return [meta for answer in answers for meta in answer]
 
@@ -266,7 +271,7 @@ class ImapRun:
             return
         for meta in group:
             if meta.uid in problems:
-                self._postpone(meta.uid, plan, problems[meta.uid])
+                self._postpone(meta.uid, plan, problems[meta.uid], meta.read_up_to)
             elif meta.uid in bodies:  # else it vanished
                 self._letter(self._fetched(meta, plan, content=bodies.pop(meta.uid)), plan)
         self._go_on()
@@ -288,7 +293,7 @@ class ImapRun:
 
             answers, failed = self.connection.each([meta.uid], load, min(meta.size, MAX_LETTER))
             if failed:
-                self._postpone(meta.uid, plan, failed[0][1])
+                self._postpone(meta.uid, plan, failed[0][1], meta.read_up_to)
             elif answers[0] is not None:
                 file.flush()
                 self._letter(self._fetched(meta, plan, file=file, length=answers[0]), plan)
@@ -300,7 +305,7 @@ class ImapRun:
 
     def _letter(self, fetched: FetchedLetter, plan: Plan) -> None:
         self.background.wait()
-        self.importer.letter(fetched, fetched.place.uid if plan.moves else None, again=plan.again)
+        self.importer.letter(fetched, again=plan.again)
 
     def _fetched(
         self, meta: Meta, plan: Plan, *, content: bytes | None = None, file: "IO[bytes] | None" = None, length: int = 0
@@ -324,14 +329,15 @@ class ImapRun:
             too_large=too_large,
             recovered=recovered,
             silent=plan.silent or recovered,
+            read_up_to=meta.read_up_to if plan.moves else None,
         )
 
-    def _postpone(self, uid: int, plan: Plan, problem: Exception) -> None:
+    def _postpone(self, uid: int, plan: Plan, problem: Exception, read_up_to: int | None) -> None:
         self.background.wait()
         if plan.moves and isinstance(problem, DROPPED):
             self.broken_off = str(problem)
         self.importer.postpone(
-            self._place(uid, plan), f"{type(problem).__name__}: {problem}", uid if plan.moves else None
+            self._place(uid, plan), f"{type(problem).__name__}: {problem}", read_up_to if plan.moves else None
         )
 
     def _place(self, uid: int, plan: Plan) -> LetterLocation:

@@ -58,14 +58,14 @@ class LetterImporter:
     """After so many letters of one load the database looks at its tables anew, and again after ten times as many."""
     failed: set[int] = field(default_factory=set)
 
-    def letter(self, fetched: FetchedLetter, cursor: int | None = None, *, again: bool = False) -> bool:
+    def letter(self, fetched: FetchedLetter, *, again: bool = False) -> bool:
         """Takes one letter in and moves the folder's cursor. False when it failed: then it is in the retry list (``again``: it
         was already).
 
         Raises :class:`ImportStopped`, and what the database raises when it is away.
         """
         try:
-            self._take(fetched, cursor, again)
+            self._take(fetched, again)
             return True
         except ImportStopped:
             raise
@@ -73,18 +73,18 @@ class LetterImporter:
             # the database as a whole has trouble; the letter has not
             if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
                 raise
-            self._failed(fetched, cursor, error)
+            self._failed(fetched, error)
         except Exception as error:  # whatever is wrong with one letter, the others go on
-            self._failed(fetched, cursor, error)
+            self._failed(fetched, error)
         return False
 
     def letters(self, some: Sequence[FetchedLetter]) -> None:
-        """Takes letters of an ascending load in and moves the cursor with them: some in each transaction. When anything goes
+        """Takes letters of a load in, in their order, and moves the cursor with them: some in each transaction. When anything goes
         wrong in one nothing of it stays, and each of its letters is taken alone."""
         for together in _shares(some):
             if not self._together(together):
                 for fetched in together:
-                    self.letter(fetched, fetched.place.uid)
+                    self.letter(fetched)
             if self.loaded >= self.learn_at:
                 self.context.database.learn(LETTER, LETTER_COPY, ENQUIRY_KEY)
                 self.learn_at *= 10
@@ -97,7 +97,7 @@ class LetterImporter:
             with gc_paused(), self.context.database.session_scope() as session:
                 mailbox = self.ours(session, hold=True)
                 taken = self._accepted(session, mailbox, some)
-                self._move(session, some[-1].place, some[-1].place.uid)
+                self._move(session, some[-1].place, some[-1].read_up_to)
         except ImportStopped:
             raise
         except Exception as error:  # one bad letter, or two runs that wait for each other
@@ -106,13 +106,13 @@ class LetterImporter:
         self._count(some, taken)
         return True
 
-    def _take(self, fetched: FetchedLetter, cursor: int | None, again: bool) -> None:
+    def _take(self, fetched: FetchedLetter, again: bool) -> None:
         with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
             if again:
                 forget_retry(session, fetched.place)
             taken = self._accepted(session, mailbox, [fetched])
-            self._move(session, fetched.place, cursor)
+            self._move(session, fetched.place, fetched.read_up_to)
         self._count([fetched], taken)
 
     def _accepted(self, session: Session, mailbox: Mailbox, some: Sequence[FetchedLetter]) -> list[Accepted]:
@@ -169,19 +169,19 @@ class LetterImporter:
     def _may_go_on(self, session: Session, mailbox: Mailbox) -> bool:
         return not self.shutdown.is_requested and may_go_on(session, self.context, mailbox, self.lease)
 
-    def _failed(self, fetched: FetchedLetter, cursor: int | None, error: Exception) -> None:
+    def _failed(self, fetched: FetchedLetter, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"[:500].replace("\0", "")  # PostgreSQL takes no NUL
         log.warning("mailbox %s: a letter could not be taken in: %s", self.mailbox_id, type(error).__name__)
         log.debug("letter at %s", fetched.place, exc_info=error)
         with self.context.database.session_scope() as session:
             mailbox = self.ours(session)
             tries = _note_failure(session, fetched.place, problem)
-            self._move(session, fetched.place, cursor)
+            self._move(session, fetched.place, fetched.read_up_to)
             if fetched.unparsed:
                 session.add(_exhausted(mailbox, problem))
         self.failed.add(fetched.place.uid)
         if tries >= TRIES and not fetched.unparsed:
-            self.letter(replace(fetched, unparsed=problem), cursor, again=True)
+            self.letter(replace(fetched, unparsed=problem), again=True)
 
     def _move(self, session: Session, place: LetterLocation, cursor: int | None) -> None:
         if cursor is not None:
