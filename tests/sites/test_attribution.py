@@ -131,6 +131,11 @@ def test_where_a_letter_comes_from(
     assert decide(fields, **known) == expected
 
 
+def test_a_domain_in_letters_of_its_own_is_the_same() -> None:
+    listed = candidates([("to", "Инфо <info+0011@Пример.РФ>"), ("cc", "Info@xn--e1afmkfd.xn--p1ai")])
+    assert listed == ["info+0011@xn--e1afmkfd.xn--p1ai", "info@xn--e1afmkfd.xn--p1ai"]
+
+
 def test_a_code_finds_every_single_wrong_character() -> None:
     code = CODES[7]
     assert is_long_code(code)

@@ -23,6 +23,18 @@ def test_a_visitor_from_an_advertisement_writes_to_the_address_shown(website: We
     assert (made.method, made.source["name"], made.visit_id, made.flags) == ("code", "yandex", visit.id, [])
 
 
+def test_who_wrote_to_a_code_is_known_when_they_write_to_the_bare_address(website: Website) -> None:
+    """In the same second even: servers tell no less."""
+    website.dynamic()
+    address = website.visitor().address(page="https://site.example/?utm_source=yandex&utm_medium=cpc")
+    website.drained()
+    second = website.now().replace(microsecond=0)
+    for written_to, method in ((address, "code"), ("info@site.example", "history")):
+        made = website.letter(str(written_to), internal_date=second)
+        assert made is not None
+        assert (made.method, made.source and made.source["name"]) == (method, "yandex")
+
+
 def test_what_is_drained_twice_is_stored_once(website: Website) -> None:
     website.dynamic()
     website.visitor().sees()

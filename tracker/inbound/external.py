@@ -7,9 +7,9 @@ from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.utils import format_datetime
 from secrets import token_hex
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlmodel import Session, select
 
 from tracker.inbound.accept import accept
@@ -31,14 +31,22 @@ class ExternalAddress(RequestModel):
     name: Annotated[SingleLine, Field(max_length=200)] = ""
 
 
+def _with_address(value: Any) -> Any:
+    return {"address": value} if isinstance(value, str) else value
+
+
+Recipients = Annotated[list[Annotated[ExternalAddress, BeforeValidator(_with_address)]], Field(max_length=100)]
+"""An address may stand there bare, without a name."""
+
+
 class ExternalLetter(RequestModel):
     """A letter from elsewhere. ``visit`` or ``source`` say where it comes from; else its addresses do."""
 
     received_at: Moment
     sender: ExternalAddress = Field(alias="from")
-    to: Annotated[list[ExternalAddress], Field(max_length=100)] = []
-    cc: Annotated[list[ExternalAddress], Field(max_length=100)] = []
-    bcc: Annotated[list[ExternalAddress], Field(max_length=100)] = []
+    to: Recipients = []
+    cc: Recipients = []
+    bcc: Recipients = []
     subject: Annotated[SingleLine, Field(max_length=500)] = ""
     text: Annotated[Text, Field(max_length=500_000)] | None = None
     html: Annotated[Text, Field(max_length=500_000)] | None = None

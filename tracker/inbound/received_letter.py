@@ -10,7 +10,7 @@ from tracker.inbound.parse.dates import Receipt
 from tracker.inbound.parse.letter import ParsedLetter
 from tracker.inbound.parse.quotations import beginning, snippet
 from tracker.inbound.parse.writers import writer_of
-from tracker.inbound.repeat import recipient_of
+from tracker.inbound.repeat import recipient_of, without_tag
 from tracker.mail.addresses import Address as Person
 from tracker.mail.addresses import lookup_or_none, received_lookup
 from tracker.mail.mime.text import decoded
@@ -93,16 +93,13 @@ def _writer(arrived: ReceivedLetter) -> Person | None:
 
 
 def _recipient(arrived: ReceivedLetter) -> str:
-    named = [mailbox.address for mailbox in (*arrived.parsed.to, *arrived.parsed.cc)]
+    """The address of ours it was written to; in a mailbox without one, where letters from elsewhere lie, whom it names first."""
+    to_and_cc = (mailbox.address for mailbox in (*arrived.parsed.to, *arrived.parsed.cc))
+    named = [*filter(None, map(lookup_or_none, to_and_cc))]
     traced = [decoded(value).strip("<> ") for name in _TRACED for value in arrived.parsed.values(name)[:10]]
     base = lookup_or_none(arrived.mailbox.address) or arrived.mailbox.address
-    return recipient_of(
-        [*filter(None, map(lookup_or_none, named))],
-        [*filter(None, map(lookup_or_none, traced))],
-        base,
-        arrived.static,
-        arrived.pool,
-    )
+    base = base or without_tag(next((address for address in named if address not in arrived.pool), ""))
+    return recipient_of(named, [*filter(None, map(lookup_or_none, traced))], base, arrived.static, arrived.pool)
 
 
 def _thread(parsed: ParsedLetter) -> str:

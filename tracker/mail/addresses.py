@@ -24,6 +24,8 @@ _PLAIN = re.compile(
 )
 """Nearly every address: asked in one go."""
 _QUOTED = re.compile(r'(?<!\\)"(?:[^"\\]|\\.)*+"')
+_QUOTED_LOCAL = re.compile(r'\s*"((?:[^"\\]|\\.)*+)"\s*@\s*([^\s"]+)\s*')
+_AROUND_AT = re.compile(r"\s*@\s*")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\- ]+")
 _GROUP = re.compile(r'\A[^"<@(:]{0,200}:')
@@ -254,8 +256,8 @@ def _mailbox_in(piece: str, usable: Callable[[str], str]) -> tuple[Address | Non
         address = usable(piece[bracket.start() + 1 : bracket.end() - 1])
         if address:
             return Address(address, _decoded_name(piece[: bracket.start()])), ""
-    plain = _COMMENT.sub("", piece).strip()
-    if not brackets and len(plain.split()) < 2 and (address := usable(plain)):
+    plain = _AROUND_AT.sub("@", _COMMENT.sub("", piece).strip())  # RFC 5322 section 4.4
+    if not brackets and len(_QUOTED.sub("", plain).split()) < 2 and (address := usable(plain)):
         comment = _COMMENT.search(piece)
         return Address(address, _decoded_name(comment[1]) if comment else ""), ""
     return _by_pattern(piece, usable)
@@ -285,7 +287,11 @@ def _received(text: str) -> str:
 
 def _bare(text: str) -> str:
     text = text if '"' in text else _COMMENT.sub("", text)
-    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:").strip("'\" ")
+    text = _ROUTE.sub("", text.strip()).removeprefix("mailto:")
+    if quoted := _QUOTED_LOCAL.fullmatch(text):
+        local = re.sub(r"\\(.)", r"\1", quoted[1])
+        return f"{local}@{quoted[2]}" if _DOT_ATOM.fullmatch(local) else f'"{quoted[1]}"@{quoted[2]}'
+    text = text.strip("'\" ")
     return _NO_LETTERS.sub("", text)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from pixel.site_codes import is_long_code, is_short_code, split_tag
+from tracker.mail.addresses import received_lookup
 
 Method = Literal["code", "static", "external", "history", "unknown_code", "none"]
 Source = Mapping[str, Any]
@@ -112,7 +113,8 @@ def _readable(value: str) -> str:
 
 def _addresses(value: str) -> list[str]:
     text = _AROUND_SIGNS.sub(r"\1", _readable(value))
-    return [match.strip("'`.").lower() for match in _ADDRESS.findall(text)]
+    written = [match.strip("'`.").lower() for match in _ADDRESS.findall(text)]
+    return [address if address.isascii() else received_lookup(address) or address for address in written]
 
 
 def attribute(addresses: Sequence[str], sender: str, received_at: datetime, known: AttributionFacts) -> Attribution:

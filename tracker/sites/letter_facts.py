@@ -85,7 +85,7 @@ class LetterFacts:
             if other.sender == letter.sender
             and other.method in _SOURCED
             and other.source
-            and other.received_at < letter.received_at
+            and other.received_at <= letter.received_at
         ]
         if letter.id in self._sources:
             earlier.append(self._sources[letter.id])
@@ -131,7 +131,8 @@ class LetterFacts:
             .where(
                 LetterSource.user_id == self._user_id,
                 col(LetterSource.sender) == col(Letter.sender),
-                col(LetterSource.received_at) < col(Letter.received_at),
+                # servers tell whole seconds: two letters may have come in one
+                col(LetterSource.received_at) <= col(Letter.received_at),
                 col(LetterSource.received_at) >= first - HISTORY,
                 _method().in_(_SOURCED),
                 func.coalesce(cast(col(LetterSource.source), Text), "null") != "null",

@@ -11,6 +11,7 @@ from tests.servers import Dovecot
 from tests.web.api.conftest import Caller, World
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tracker.models import Credential, LetterAttachment, Mailbox
+from tracker.runtime.database import now
 
 SECRET = "s3cret app pässword"
 
@@ -125,6 +126,10 @@ def test_a_mailbox_is_connected_checked_and_read_over_http(world: World, alice: 
     assert (checked["state"], checked["state_detail"], checked["letters_on_server"]) == ("active", "", 0)
     assert checked["noticed_at_once"] is False, "nobody listens yet"
     assert alice.post(f"/mailboxes/{id}/sync").status_code == 202
+    with world.context.database.session_scope() as session:
+        row = session.exec(select(Mailbox)).one()
+        row.run_started_at, row.run_ended_at = now(), now() - timedelta(minutes=10)
+    assert alice.get(f"/mailboxes/{id}").json()["last_run"]["ended_at"] is None, "of the run that goes on"
     changed = alice.call("PATCH", f"/mailboxes/{id}", {"active": False, "mark_read": True}).json()
     assert (changed["active"], changed["mark_read"], changed["state"]) == (False, True, "paused")
     assert alice.post(f"/mailboxes/{id}/sync").status_code == 409

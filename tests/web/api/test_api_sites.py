@@ -355,7 +355,7 @@ def test_a_letter_from_elsewhere(alice: Caller, world: World) -> None:
     body = {
         "received_at": "2026-11-30T10:00:00Z",
         "from": {"address": "anna@client.example", "name": "Anna"},
-        "to": [{"address": "info@site.example"}],
+        "to": ["Info@site.example", {"address": "boss@site.example"}],
         "subject": "Chairs",
         "text": "How much?",
         "source": "std:ads/google",
@@ -364,21 +364,21 @@ def test_a_letter_from_elsewhere(alice: Caller, world: World) -> None:
     assert made.status_code == 201, made.text
     letter = alice.get(f"/letters/{made.json()['id']}").json()
     assert (letter["counted"], letter["subject"], letter["attribution"]["method"]) == (True, "Chairs", "external")
+    assert letter["recipient"] == "info@site.example"
+    for to, repeat_of in (("info+a", letter["id"]), ("boss", None)):
+        other = alice.post("/letters/external", {**body, "subject": "?", "to": [f"{to}@site.example"]}).json()
+        assert (other["counted"], other["repeat_of"]) == (repeat_of is None, repeat_of)
     assert letter["attribution"]["source"]["name"] == "Google Ads"
     rows = alice.get("/reports/sources").json()["rows"]
-    assert [(row["source"], row["enquiries"]) for row in rows] == [("Google Ads", 1)]
+    assert [(row["source"], row["enquiries"]) for row in rows] == [("Google Ads", 2)]
     assert alice.post("/letters/external", {**body, "to": []}).status_code == 422
     assert alice.post("/letters/external", {**body, "visit": "nowhere"}).status_code == 422
     assert [item["address"] for item in alice.get("/mailboxes").json()["items"]] == []
 
 
 def test_sources_are_decided_again(world: World, alice: Caller, block: str, mailbox: str) -> None:
-    body = {
-        "received_at": "2026-11-30T10:00:00Z",
-        "from": {"address": "anna@client.example"},
-        "subject": "Chairs",
-        "text": "?",
-    }
+    sender = {"address": "anna@client.example"}
+    body = {"received_at": "2026-11-30T10:00:00Z", "from": sender, "subject": "Chairs", "text": "?"}
     letter = alice.post("/letters/external", {**body, "to": [{"address": "a@site.example"}]}).json()["id"]
     alice.post("/rules", {**RULE, "state": "active", "static_settings": [line(block, mailbox, "a@site.example")]})
     asked = {"since": "2026-11-30", "until": "2026-11-30"}

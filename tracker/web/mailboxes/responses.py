@@ -27,7 +27,7 @@ class CredentialsResponse(ResponseModel):
 
 
 class RunResponse(ResponseModel):
-    """The last run. ``problem`` is empty when it went well."""
+    """The last run. ``ended_at`` is null while it goes on; ``problem`` is empty when it went well."""
 
     started_at: datetime | None
     ended_at: datetime | None
@@ -84,11 +84,13 @@ class MailboxResponse(ResponseModel):
 
 
 def _run(mailbox: Mailbox) -> RunResponse | None:
-    if mailbox.run_started_at is None and mailbox.run_ended_at is None:
+    started, ended = mailbox.run_started_at, mailbox.run_ended_at
+    if started is None and ended is None:
         return None
+    is_over = ended is not None and (started is None or ended >= started)
     return RunResponse(
-        started_at=mailbox.run_started_at,
-        ended_at=mailbox.run_ended_at,
+        started_at=started,
+        ended_at=ended if is_over else None,
         problem=str(mailbox.run_problem),
         loaded=mailbox.run_loaded,
     )
