@@ -12,6 +12,7 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Written, make_account, write
 from tests.web.reading import attribute, every, only, text_at
+from tracker.crm.customers import CustomerChange, create_customer
 from tracker.inbound.parse.letter import parse as understood
 from tracker.models import EnquiryStatus, Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
 from tracker.notifications.notify import notify
@@ -165,6 +166,19 @@ def test_repeats_enquiry_and_answered_message_are_a_link_away(
         attribute(only(client.get(f"/letters/{first.public_id}"), "#repeats a"), "href")
         == f"/letters/{repeat.public_id}"
     )
+
+
+@pytest.mark.parametrize(("name", "shown"), [("The atelier", "The atelier"), ("", "anna@atelier.example")])
+def test_it_says_to_whom_the_rules_would_bind_it_today(
+    client: httpx.Client, context: AppContext, alice: User, name: str, shown: str
+) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x", "anna@atelier.example"))
+    with context.database.session_scope() as session:
+        create_customer(session, CustomerChange(name=name, addresses=["anna@atelier.example"]), alice)
+    for act in ("bind", "unbind"):
+        client.post(f"/letters/{letter.public_id}/binding", data={"act": act, "to": "anna@atelier.example"})
+    page = client.get(f"/letters/{letter.public_id}")
+    assert f"By the rules it would be bound to {shown} today." in " ".join(page.text.split())
 
 
 @pytest.mark.parametrize("path", ["", "/content", "/raw", "/files/abc"])

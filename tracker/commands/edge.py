@@ -5,7 +5,8 @@ import argparse
 from pixel.__main__ import run_edge
 from pixel.settings import EdgeSettings
 from tracker.commands import CommandError
-from tracker.commands.running import port_is_taken, start_logging, until_signal
+from tracker.commands.ports import port_is_taken
+from tracker.commands.running import start_logging, until_signal
 from tracker.runtime.settings import read_settings, read_values
 
 
