@@ -143,6 +143,17 @@ def test_a_taken_port_is_refused_with_a_sentence_before_anything_is_made(new_ink
     assert not (new_inkling.folder / "data").exists()
 
 
+def test_a_second_edge_on_a_spool_does_not_blame_the_port(inkling: Inkling) -> None:
+    port = free_port()
+    with inkling.running("edge", "--port", str(port)) as first:
+        first.wait_for_ports(port)
+        with inkling.running("edge", "--port", str(free_port())) as second:
+            assert second.process.wait(30) == 1
+            wait_until(lambda: "The edge could not start; the lines above say why." in second.err)
+        assert "another process writes" in second.err
+        assert "Choose another with --port" not in second.err
+
+
 def test_an_address_of_another_machine_is_refused(inkling: Inkling) -> None:
     done = inkling.in_process("serve", "--host", "192.0.2.1", "--port", "0")
     assert (done.code, done.sentence) == (

@@ -18,8 +18,10 @@ def edge(words: argparse.Namespace) -> int:
     until_signal()
     try:
         code = run_edge(settings, words.host, words.port, words.workers)
-    except (SystemExit, OSError):
-        raise port_is_taken(words.host, words.port) from None
+    except OSError as error:
+        raise port_is_taken(words.host, words.port, error) from None
+    except SystemExit:  # the server has said why
+        code = 1
     if code:
         raise CommandError("The edge could not start; the lines above say why.")
     return code
