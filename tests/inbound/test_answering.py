@@ -187,6 +187,16 @@ def test_a_subject_is_believed_for_thirty_days_and_of_recipients_alone(inbox: Ar
     assert arrive(inbox, stranger).in_reply_to_message_id is None
 
 
+def test_a_subject_links_from_the_second_on_in_which_the_message_left(
+    context: AppContext, inbox: Arrivals, sent: Message
+) -> None:
+    left = fresh(context, sent).listed_at.replace(microsecond=0)
+    for seconds, answered in ((-1, None), (0, sent.id)):
+        octets = simple("Subject: Re: Offer 12", body=f"{seconds}")
+        came = left + timedelta(seconds=seconds)
+        assert inbox.arrive(octets, internal_date=came, fetched_at=now()).in_reply_to_message_id == answered
+
+
 def test_k4_an_automatic_reply_attaches_and_marks_nothing(
     context: AppContext, inbox: Arrivals, sent: Message, alice: User
 ) -> None:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _EVENT_KINDS = {Category.HUMAN.value: "reply", Category.REACTION.value: "reaction"}
 SUBJECT_WITHIN = timedelta(days=30)
+WHOLE_SECOND = timedelta(seconds=1)
+"""Servers tell no less of when a letter came."""
 _SENT = (MessageState.SENT.value, MessageState.QUEUED.value, MessageState.FAILED.value)
 
 
@@ -143,7 +145,7 @@ def _by_subject(session: Session, letter: Letter) -> Message | None:
         Message.user_id == letter.user_id,
         Message.state == MessageState.SENT,
         col(Message.listed_at) > letter.received_at - SUBJECT_WITHIN,
-        col(Message.listed_at) <= letter.received_at,
+        col(Message.listed_at) < letter.received_at + WHOLE_SECOND,
     )
     newest = recent.order_by(col(Message.listed_at).desc()).limit(50)
     return next((row for row in session.exec(newest) if bare_subject(row.subject) == wanted), None)
