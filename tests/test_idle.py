@@ -62,7 +62,7 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat(
         worker.start()
         try:
             with open_page(context, alice.id or 0):
-                wait_until(lambda: len(server.idling) == 3, 30)
+                wait_until(lambda: len(server.idling) == 3)
                 wait_until(lambda: is_quiet(context), 60)
                 with counted(context) as counts:
                     time.sleep(SECONDS)

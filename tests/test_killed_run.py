@@ -36,7 +36,7 @@ def test_a_killed_run_takes_its_servers_along(tmp_path: Path) -> None:
         numbers = wait_until(lambda: _numbers(tmp_path), 60)
         assert all(map(_is_running, numbers))
         os.kill(run.pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(_is_running, numbers)), 20)
+        wait_until(lambda: not any(map(_is_running, numbers)))
     finally:
         run.kill()
         run.wait()

@@ -140,10 +140,10 @@ class Running:
 
     def wait_for(self, word: str) -> None:
         """Until it said this on standard error."""
-        wait_until(lambda: word in self.err or self.process.poll() is not None, 30)
+        wait_until(lambda: word in self.err or self.process.poll() is not None)
         assert word in self.err, self.err
 
     def wait_for_ports(self, *ports: int) -> None:
         """Until it listens on all of them."""
-        wait_until(lambda: all(map(listening, ports)) or self.process.poll() is not None, 30)
+        wait_until(lambda: all(map(listening, ports)) or self.process.poll() is not None)
         assert self.process.poll() is None, self.err

@@ -100,7 +100,7 @@ def test_the_sentence_is_quoted_as_it_was_written() -> None:
 
 def test_a_long_sentence_is_cut_and_long_text_takes_no_time() -> None:
     assert len(asks_not_to_be_tracked("stop tracking me and " + "so on " * 200) or "") == 300
-    started = time.perf_counter()
+    started = time.process_time()
     for hostile in (
         "do not " * 5000,
         "не хочу " * 5000,
@@ -109,4 +109,4 @@ def test_a_long_sentence_is_cut_and_long_text_takes_no_time() -> None:
         "not to be " * 3000,
     ):
         asks_not_to_be_tracked(hostile)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

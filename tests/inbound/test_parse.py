@@ -151,7 +151,7 @@ def test_p14_three_thousand_letters_inside_each_other() -> None:
 
 
 def test_p15_parts_headers_and_recipients_have_limits() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     parts = parse(b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\nContent-Type: image/png\n\nabc\n" * 20_000)
     assert "too_many_parts" in parts.defects
     assert len(parts.files) == 200
@@ -161,7 +161,7 @@ def test_p15_parts_headers_and_recipients_have_limits() -> None:
     assert {"headers_cut", "to_too_many_addresses"} <= set(header.defects)
     assert (len(header.to), header.text) == (500, "hi")
     assert len(header.headers_text) <= 256 * 1024
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_p15_parts_headers_and_recipients_have_limits() -> None:
 )
 @pytest.mark.parametrize("name", [b"To", b"Subject", b"Content-Type", b"References", b"Date", b"Auto-Submitted"])
 def test_p15_no_field_takes_long(name: bytes, piece: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     letter = parse(name + b": " + piece * (100_000 // len(piece)) + b"\n\nx")
     categorise(letter, frozenset(), False)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_p16_nul_bytes_go() -> None:

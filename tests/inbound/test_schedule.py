@@ -86,7 +86,7 @@ def test_the_worker_starts_what_is_due(context: AppContext, people: People, dove
     post = mailbox_on(context, people.user(), dovecot, address)
     pool = MailboxRuns(accept_all)
     assert pool(context) == 0
-    wait_until(lambda: post.mailbox.good_run_at is not None, 20)
+    wait_until(lambda: post.mailbox.good_run_at is not None)
     pool.join()
     assert post.subjects() == ["a"]
     assert pool(context) == 0

@@ -89,7 +89,7 @@ def test_a_run_ends_at_its_next_letter(context: AppContext, post: Post, server: 
         post.change(due_at=now())
     before = len(post.letters())
     worker = working(context, slowly)
-    wait_until(lambda: before < len(post.letters()) < LETTERS, 30)
+    wait_until(lambda: before < len(post.letters()) < LETTERS)
     started = time.monotonic()
     worker.stop()
     assert time.monotonic() - started < 5
@@ -109,7 +109,7 @@ def test_a_run_that_waits_for_its_server_is_cut_off(context: AppContext, post: P
 
     server.script = script
     worker = working(context)
-    wait_until(lambda: server.said(rb"BODY\.PEEK\[\]"), 30)
+    wait_until(lambda: server.said(rb"BODY\.PEEK\[\]"))
     started = time.monotonic()
     worker.stop(timeout=4.0)
     assert time.monotonic() - started < 4

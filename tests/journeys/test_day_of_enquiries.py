@@ -98,7 +98,7 @@ def test_two_managers_have_a_day(shop: ShopWorld, people: People, smtp_sink: Smt
     desk_of_ann.get_by_text("Give it to somebody").click()
     desk_of_ann.locator("#manager").select_option(label="Ben")
     desk_of_ann.get_by_role("button", name="Give", exact=True).click()
-    desk_of_ann.wait_for_load_state()
+    expect(desk_of_ann.locator("[data-flash]")).to_be_visible()
     assert sorted(subjects(desk_of_ben, "mine")) == ["A lamp", "Twelve desks"]
     desk_of_ben.goto(f"/letters/{second.public_id}")
     desk_of_ben.keyboard.press("e")

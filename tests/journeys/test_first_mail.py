@@ -59,7 +59,7 @@ def test_the_first_tracked_mail_takes_hardly_any_typing(
         _connect(newcomer, sink, dovecot)
         _ask(newcomer, annas.new_page(), sink)
         _write(newcomer)
-        tracked = sink.wait_for(2, 20)[1]
+        tracked = sink.wait_for(2)[1]
         assert tracked.recipients == ("anna@client.example",)
         assert html_of(tracked.content).count("/o/") == 1
         print(f"{time.monotonic() - began:.0f} seconds by machine, {len(newcomer.typed)} fields: {newcomer.typed}")
@@ -86,21 +86,21 @@ def _connect(newcomer: Newcomer, sink: SmtpSink, dovecot: Dovecot) -> None:
         newcomer.fill(f"{kind}_host", "localhost")
         newcomer.fill(f"{kind}_port", str(port))
     newcomer.press("Connect")
-    expect(newcomer.page.locator(".first-steps")).to_contain_text("2 of 4", timeout=30_000)
+    expect(newcomer.page.locator(".first-steps")).to_contain_text("2 of 4")
 
 
 def _ask(newcomer: Newcomer, anna: Page, sink: SmtpSink) -> None:
     newcomer.step("Ask for consent")
     newcomer.fill("to", "anna@client.example")
     newcomer.press("Ask")
-    question = sink.wait_for(1, 20)[0].content
+    question = sink.wait_for(1)[0].content
     link = re.search(r"http://localhost:\d+/r/[^\s\"<>]+", html_of(question))
     assert link is not None
     anna.goto(link[0])
     for box in anna.locator("input[type=checkbox]").all():
         box.check()
     anna.get_by_role("button", name="Send my answer").click()
-    expect(anna.locator("body")).to_contain_text("agreed")
+    expect(anna.get_by_role("status")).to_be_visible()
 
 
 def _write(newcomer: Newcomer) -> None:

@@ -41,7 +41,7 @@ def serving(folder: Path, port: int, url: str | None = None) -> Iterator["subpro
     errors.start()
     try:
         wait_until(lambda: process.poll() is not None or listening(port), 90)
-        wait_until(lambda: process.poll() is not None or _answers(port), 30)
+        wait_until(lambda: process.poll() is not None or _answers(port))
         assert process.poll() is None
         yield process
     finally:
@@ -99,7 +99,7 @@ def test_no_answered_hit_is_lost_when_the_product_is_killed(tmp_path: Path, data
         with serving(tmp_path, port, database_url) as product:
             answered = _hit_until_killed(product, _pixel(sink.wait_for(1)[0].content), hits=60)
         with serving(tmp_path, port, database_url):
-            wait_until(lambda: _count(context, Event) >= answered, 30)
+            wait_until(lambda: _count(context, Event) >= answered)
     assert answered == 60
 
 

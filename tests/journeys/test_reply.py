@@ -66,22 +66,22 @@ def test_a_reply_finds_its_message(
     people.grant(ANNA)
     message = people.send(post.user, ANNA, BORIS, follow_up_days=3)
     with working(context):
-        wait_until(lambda: len(smtp_sink.accepted) == 2, 30)
+        wait_until(lambda: len(smtp_sink.accepted) == 2)
         sent = {item.recipients[0]: item.content for item in smtp_sink.accepted}
         assert message_from_bytes(sent[ANNA], policy=policy.default)["Message-ID"] == message.message_id
         reply, to = answer(sent[ANNA], ANNA, "Anna", "Yes, please!", datetime.now(UTC))
         assert to == post.address
-        wait_until(lambda: post.mailbox.good_run_at, 30)  # else the reply belongs to what a first load finds
+        wait_until(lambda: post.mailbox.good_run_at)  # else the reply belongs to what a first load finds
         dovecot.append(post.address, reply)
         poll_now(post)
-        wait_until(lambda: message_of(context, message).replies == 1, 30)
+        wait_until(lambda: message_of(context, message).replies == 1)
         report = raw("k06-report-without-original").replace(b"full@buyer.example", BORIS.encode())
         original = (
             b"--=_b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: " + message.message_id.encode() + b"\r\n"
         )
         dovecot.append(post.address, report.replace(b"--=_b--", original + b"\r\n--=_b--"))
         poll_now(post)
-        wait_until(lambda: message_of(context, message).bounces == 1, 30)
+        wait_until(lambda: message_of(context, message).bounces == 1)
     after = message_of(context, message)
     assert (after.replies, after.bounces, after.opens, after.follow_up_at) == (1, 1, 1, None)
     assert sorted(rung(context, post.user)) == ["bounce", "reply"]

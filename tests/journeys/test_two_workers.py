@@ -85,31 +85,33 @@ def test_a_copy_takes_longer_than_the_lease_and_is_handed_over_once(context: App
 
 def test_a_worker_that_stood_still_hands_nothing_over_and_writes_nothing_down(context: AppContext) -> None:
     people = People(context)
-    with smtp_sink(delay={"MAIL": 1.0}) as sink, smtp_sink() as other:
+    with smtp_sink(delay={"MAIL": 60}) as sink, smtp_sink() as other:
         alice = people.user()
         people.account(alice, sink)
         people.send(alice, "anna@client.example")
         with worker(context, "first") as (first, said):
-            wait_until(lambda: sink.commands["MAIL"] == 1, 30)
+            wait_until(lambda: sink.commands["MAIL"] == 1)
             first.send_signal(signal.SIGSTOP)  # between envelope and content
+            sink.rules.delay.clear()
             wait_until(lambda: not is_leased(context))
             with worker(context, "second"):
-                wait_until(lambda: statuses(context)["anna@client.example"] == ("accepted", 1), 30)
+                wait_until(lambda: statuses(context)["anna@client.example"] == ("accepted", 1))
             first.send_signal(signal.SIGCONT)
-            wait_until(lambda: said.read_text().count(TAKEN_OVER) == 1, 30)
+            wait_until(lambda: said.read_text().count(TAKEN_OVER) == 1)
             assert len(sink.accepted) == 1
             assert sink.commands["DATA"] == 1
 
-            sink.rules.delay, sink.rules.refuse_content = {"DATA": 1.0}, "451 4.7.1 Try again later"
+            sink.rules.delay, sink.rules.refuse_content = {"DATA": 60}, "451 4.7.1 Try again later"
             people.send(alice, "boris@client.example")
-            wait_until(lambda: sink.commands["DATA"] == 2, 30)
+            wait_until(lambda: sink.commands["DATA"] == 2)
             first.send_signal(signal.SIGSTOP)  # between content and answer
+            sink.rules.delay.clear()
             with context.database.session_scope() as session:
                 session.exec(update(Account).values(smtp_port=other.port))
             wait_until(lambda: not is_leased(context))
             with worker(context, "third"):
-                wait_until(lambda: statuses(context)["boris@client.example"] == ("accepted", 1), 30)
+                wait_until(lambda: statuses(context)["boris@client.example"] == ("accepted", 1))
             first.send_signal(signal.SIGCONT)
-            wait_until(lambda: said.read_text().count(TAKEN_OVER) == 2, 30)
+            wait_until(lambda: said.read_text().count(TAKEN_OVER) == 2)
         assert len(other.accepted) == 1
         assert statuses(context)["boris@client.example"] == ("accepted", 1)

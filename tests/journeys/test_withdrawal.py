@@ -79,7 +79,7 @@ def test_under_a_second_from_the_persons_word_to_silence(
                 }
                 assert broken_at(session, person) is None
             assert traces(context) == []
-            wait_until(lambda: in_files(context) == [], 20)
+            wait_until(lambda: in_files(context) == [])
     assert MARK not in caplog.text
 
 

@@ -283,13 +283,14 @@ def test_whoever_lost_the_digest_to_another_worker_notes_nothing(
     context: AppContext, people: People, alice: User, smtp_sink: SmtpSink
 ) -> None:
     act(context, people.send(alice, "anna@client.example"), "open")
-    smtp_sink.rules.delay["DATA"] = 1.0
+    smtp_sink.rules.delay["DATA"] = 60
     slow = threading.Thread(target=send_due, args=(context,))
     slow.start()
     wait_until(lambda: held(context) == [context.leases.process])
     expire_leases(context)
     with context.database.session_scope() as session:
         assert Leases("other").claim(session, "digest", alice.id) is not None
+    smtp_sink.rules.delay.clear()
     slow.join()
     assert read(context, alice).digest_at == alice.digest_at
     assert held(context) == ["other"]

@@ -69,7 +69,7 @@ def test_the_bell_line_is_written_once_wherever_the_process_dies(
 def test_whoever_lost_the_notice_to_another_worker_notes_nothing(
     context: AppContext, box: Mailbox, smtp_sink: SmtpSink
 ) -> None:
-    smtp_sink.rules.delay["DATA"] = 1.0
+    smtp_sink.rules.delay["DATA"] = 60
     smtp_sink.rules.refuse_content = "451 4.3.0 Try again later"
     slow = threading.Thread(target=tell_due, args=(context,))
     slow.start()
@@ -77,6 +77,7 @@ def test_whoever_lost_the_notice_to_another_worker_notes_nothing(
     expire_leases(context)
     with context.database.session_scope() as session:
         assert Leases("other").claim(session, "notice", session.exec(select(Notice.id)).one()) is not None
+    smtp_sink.rules.delay.clear()
     slow.join()
     with context.database.reading() as session:
         notice = session.exec(select(Notice)).one()

@@ -48,7 +48,7 @@ def test_a_tarpit_delays_nobody_else(context: AppContext, people: People, smtp_s
         with sending(context):
             wait_until(lambda: tarpit.connections)
             people.send(bob, "boris@client.example")
-            assert smtp_sink.wait_for(1, 3)[0].recipients == ("boris@client.example",)
+            assert smtp_sink.wait_for(1)[0].recipients == ("boris@client.example",)
 
 
 def test_a_tarpit_is_given_up_after_its_time_and_its_account_says_why(
@@ -89,7 +89,7 @@ def test_a_million_copies_of_one_account_delay_no_other(
         smtp_sink.wait_for(1)
         before = len(smtp_sink.accepted)
         people.send(bob, "boris@client.example")
-        wait_until(lambda: ("boris@client.example",) in [a.recipients for a in smtp_sink.accepted], 5)
+        wait_until(lambda: ("boris@client.example",) in [a.recipients for a in smtp_sink.accepted])
         assert len(smtp_sink.accepted) - before < 40
 
 

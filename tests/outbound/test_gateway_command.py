@@ -101,7 +101,7 @@ def test_the_gateway_speaks_tls_where_it_is_told_to(tmp_path: Path, smtp_sink: S
 def test_serve_without_a_gateway(tmp_path: Path) -> None:
     web = free_port()
     with Inkling(tmp_path).running("serve", "--port", str(web), "--smtp-port", "0") as running:
-        wait_until(lambda: listening(web), 30)
+        wait_until(lambda: listening(web))
         assert "Mail programs" not in running.err
 
 

@@ -244,19 +244,18 @@ def test_an_outcome_that_comes_too_late_is_not_written_over_anothers(context: Ap
     alice = people.user()
     with smtp_sink() as sink:
         people.account(alice, sink)
-        sink.rules.delay = {"DATA": 1.5}
+        sink.rules.delay = {"DATA": 60}
         sink.rules.refuse_content = "451 4.7.1 Try again later"
         people.send(alice, "anna@client.example")
         slow = threading.Thread(target=send_due, args=(context,))
         slow.start()
-        wait_until(lambda: held(context))
-        time.sleep(0.5)
+        wait_until(lambda: sink.commands["DATA"])
         expire_leases(context)  # the first worker was away: its heartbeat did not come
-        sink.rules.delay = {}
         with smtp_sink() as other:
             with context.database.session_scope() as session:
                 session.exec(update(Account).values(smtp_port=other.port))
             assert send_due(replace(context, leases=Leases("second"))) == 1
+            sink.rules.delay.clear()
             slow.join()
             assert len(other.accepted) == 1
     row = deliveries(context)["anna@client.example"]
@@ -269,12 +268,14 @@ def test_a_250_is_written_down_before_the_next_copy_is_handed_over(context: AppC
     with smtp_sink() as sink:
         people.account(alice, sink)
         people.send(alice, "anna@client.example", "boris@client.example")
-        sink.rules.delay = {"MAIL": 0.5}
+        sink.rules.delay = {"DATA": 60}
         thread = threading.Thread(target=send_due, args=(context,))
         thread.start()
-        sink.wait_for(1)
-        wait_until(lambda: deliveries(context)["anna@client.example"].status == "accepted", 2)
+        wait_until(lambda: sink.commands["DATA"])
+        sink.rules.delay = {"MAIL": 60}  # of the next one
+        wait_until(lambda: deliveries(context)["anna@client.example"].status == "accepted")
         assert deliveries(context)["boris@client.example"].status == "queued"
+        sink.rules.delay = {}
         thread.join()
 
 
@@ -284,12 +285,13 @@ def test_no_content_leaves_before_the_250_of_the_copy_before_is_on_disk(context:
     with smtp_sink() as sink:
         people.account(alice, sink, state="works")
         people.send(alice, "anna@client.example", "boris@client.example")
-        sink.rules.delay = {"DATA": 0.5}
+        sink.rules.delay = {"DATA": 60}
         thread = threading.Thread(target=send_due, args=(context,))
         thread.start()
         wait_until(lambda: sink.commands["DATA"] == 1)
         with context.database.session_scope() as session:  # whoever writes an outcome waits for this transaction
             session.exec(select(Message).with_for_update()).all()
+            sink.rules.delay.clear()
             wait_until(lambda: sink.commands["RCPT"] == 2)
             time.sleep(0.2)
             assert sink.commands["DATA"] == 1
@@ -333,7 +335,7 @@ def test_a_copy_that_cannot_be_composed_holds_up_no_other(
 
 def test_what_is_being_handed_over_cannot_be_taken_back(context: AppContext, people: People) -> None:
     alice = people.user()
-    with smtp_sink(delay={"MAIL": 1.0}) as sink:
+    with smtp_sink(delay={"MAIL": 60}) as sink:
         people.account(alice, sink)
         message = people.send(alice, "anna@client.example")
         thread = threading.Thread(target=send_due, args=(context,))
@@ -341,6 +343,7 @@ def test_what_is_being_handed_over_cannot_be_taken_back(context: AppContext, peo
         wait_until(lambda: held(context))
         with context.database.session_scope() as session, pytest.raises(ActionError, match="already been handed over"):
             cancel(session, session.get_one(Message, message.id))
+        sink.rules.delay.clear()
         thread.join()
         assert len(sink.accepted) == 1
 

@@ -362,7 +362,7 @@ def test_an_imap_server_that_drips_delays_no_other_accounts_copy(
             pass
         pool = AccountPool(accounts_with_copies, file_for_account)
         pool(context)
-        wait_until(lambda: message_of(context, copy).sent_copy == "done", 5)
+        wait_until(lambda: message_of(context, copy).sent_copy == "done")
         pool.end(context, 2.0)
     with context.database.reading() as session:
         assert session.exec(select(Lease)).all() == []

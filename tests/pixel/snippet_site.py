@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.sync_api import Page
 
 from pixel.hits import Hit
 from tests.pixel.edge_server import RunningEdge, running_edge
@@ -100,6 +101,11 @@ class SnippetSite:
 
     def beacons(self) -> list[Mapping[str, Any]]:
         return [hit.body or {} for hit in self.edge.hits() if hit.kind == "beacon"]
+
+
+def settled(page: Page) -> None:
+    """Every frame and every timer of the snippet that is due has run."""
+    page.evaluate("() => new Promise(r => setTimeout(() => requestAnimationFrame(() => setTimeout(r, 60)), 60))")
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.pixel.snippet_site import BASE, SALES, SnippetSite, block, line, pool, rule
+from tests.pixel.snippet_site import BASE, SALES, SnippetSite, block, line, pool, rule, settled
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.browser
 CODE = r"info\+[a-z2-9]{9}@site\.example"
@@ -35,7 +36,7 @@ def page(visitor: BrowserContext) -> Iterator[Page]:
 def swapped(page: Page, url: str) -> str:
     """The page after swapping; what its body holds."""
     page.goto(url)
-    page.wait_for_function(SWAPPED, timeout=8000)
+    page.wait_for_function(SWAPPED)
     return str(page.evaluate("document.body.innerHTML"))
 
 
@@ -119,9 +120,9 @@ def test_j9_j10_a_new_view_and_a_late_block_are_swapped(site: SnippetSite, page:
         f"() => {{ history.pushState(null, '', '/second'); document.querySelector('#a').outerHTML = '<p id=b>{BASE}</p>' }}"
     )
     page.wait_for_function("() => document.querySelector('#b').textContent.includes('+')")
-    page.wait_for_function("() => performance.getEntriesByName('x').length === 0")
+    wait_until(lambda: len(site.visits()) == 2)
     page.evaluate("() => history.replaceState(null, '', '/second')")
-    page.wait_for_timeout(300)
+    settled(page)
     assert [hit.body["page"] for hit in site.visits() if hit.body] == [f"{site.url}/", f"{site.url}/second"]
     assert len({hit.body["session"] for hit in site.visits() if hit.body}) == 1
 
@@ -204,7 +205,7 @@ def test_j51_put_in_by_a_tag_manager_after_everything(site: SnippetSite, page: P
     page.goto(site.url)
     source = f"http://localhost:{site.edge.port}/s/{'k' * 32}.js"
     page.evaluate("src => { const s = document.createElement('script'); s.src = src; document.head.append(s) }", source)
-    page.wait_for_function(SWAPPED, timeout=1500)
+    page.wait_for_function(SWAPPED)
     assert len(site.visits()) == 1
 
 
@@ -232,7 +233,7 @@ def test_j54_j57_going_back_and_beacons(site: SnippetSite, page: Page) -> None:
     page.click("#m")
     page.evaluate("() => { const r = document.createRange(); r.selectNode(document.querySelector('#t'));"
                   " getSelection().removeAllRanges(); getSelection().addRange(r); document.execCommand('copy') }")  # fmt: skip
-    page.wait_for_timeout(300)
+    wait_until(lambda: {body["kind"] for body in site.beacons()} >= {"click", "copy"})
     kinds = {str(body["kind"]): body["address"] for body in site.beacons()}
     assert kinds["click"] == kinds["copy"] == code_in(swaps)
     assert "OPTIONS" not in methods

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from tests.pixel.foreign_pages import debian_page, framework, node
-from tests.pixel.snippet_site import BASE, SnippetSite, block, pool, rule
+from tests.pixel.snippet_site import BASE, SnippetSite, block, pool, rule, settled
 
 pytestmark = pytest.mark.browser
 CODE = re.compile(r"\+[a-z2-9]{9}@", re.IGNORECASE)
@@ -37,13 +37,8 @@ def page(browser: Browser, said: list[str]) -> Iterator[Page]:
 
 
 def shown(page: Page) -> str:
-    page.wait_for_function(SHOWN, timeout=8000)
+    page.wait_for_function(SHOWN)
     return str(page.evaluate("document.documentElement.outerHTML"))
-
-
-def settled(page: Page) -> None:
-    """Every frame and every timer of the snippet that is due has run."""
-    page.evaluate("() => new Promise(r => setTimeout(() => requestAnimationFrame(() => setTimeout(r, 60)), 60))")
 
 
 @pytest.mark.parametrize(

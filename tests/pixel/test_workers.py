@@ -148,7 +148,7 @@ def test_a_killed_worker_is_started_again_and_no_answered_hit_is_lost(tmp_path: 
             so_far = len(answered)
             wait_until(partial(_grew_beyond, answered, so_far + 20))
             os.kill(victim, signal.SIGKILL)
-            wait_until(partial(_replaced, edge, victim), 20)
+            wait_until(partial(_replaced, edge, victim))
         stop.set()
         said = edge.stop()
         for client in clients:
@@ -208,7 +208,7 @@ def test_a_spool_of_a_worker_that_is_no_more_is_drained_and_goes(tmp_path: Path)
         hits = [Hit.from_json(line) for line in edge.ask("/drain?after=0&spool=2", **BEARER).body.splitlines()]
         assert hits
         edge.ask(f"/drain?after={hits[-1].id}&spool=2", **BEARER)
-        wait_until(lambda: 2 not in spool_paths(tmp_path), 25)
+        wait_until(lambda: 2 not in spool_paths(tmp_path))
         assert edge.ask("/drain?after=0&spool=1", **BEARER).header("inkling-spools") == "1"
 
 
@@ -248,7 +248,7 @@ def test_workers_never_show_one_address_to_two_visitors_and_leave_none_over(
             thread.start()
         for thread in crowd:
             thread.join()
-        wait_until(see_the_same_twice, 30)
+        wait_until(see_the_same_twice)
         said = edge.stop()
     assert len({address for address, _ in again}) == len(again) == least
     if "without the store" not in said:  # on a machine that is overrun one worker does not wait for the other's writing

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.servers.processes import require
 
@@ -21,6 +21,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
+PATIENCE = 30_000
+"""Milliseconds that an expectation waits, as Playwright's actions do: what comes late tells of the machine."""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -29,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     Within the block the calling thread counts as running an event loop: asyncio.run() there must move to a thread.
     """
     program = require("chromium-headless-shell", "chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
@@ -63,7 +67,6 @@ class Pages:
             base_url=base_url,
             timezone_id=timezone,
         )
-        context.set_default_timeout(15_000)
         self._contexts.append(context)
         return context.new_page()
 

@@ -131,7 +131,7 @@ def dovecot(introspection: str = "", addresses: Sequence[str] = ("127.0.0.1",)) 
         _write_configuration(server, _version(program), introspection, addresses)
         process = subprocess.Popen([program, "-F", "-c", folder / "dovecot.conf"], stdin=subprocess.DEVNULL)
         try:
-            wait_until(lambda: process.poll() is not None or all(map(listening, server.ports)), 30)
+            wait_until(lambda: process.poll() is not None or all(map(listening, server.ports)))
             assert process.poll() is None, server.log()
             yield server
         finally:

@@ -63,15 +63,21 @@ def unavailable(reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on; never the same one twice in a run.
+    """A TCP port of 127.0.0.1 that nobody listens on; never the same one twice in a run, whichever of pytest's workers asks.
 
     It lies below the ports that the kernel gives to outgoing connections, so none of those can take it meanwhile.
     """
     while True:
-        port = random.randrange(20_000, 32_768)
+        port = random.choice(_ports_of_this_worker())
         if port not in _given_ports and _can_listen(port):
             _given_ports.add(port)
             return port
+
+
+def _ports_of_this_worker() -> range:
+    """Workers share no port: what one of them was given is free to be given again until a server listens on it."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(20_000 + worker, 32_768, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def _can_listen(port: int) -> bool:
@@ -84,9 +90,9 @@ def _can_listen(port: int) -> bool:
         return True
 
 
-def wait_until(predicate: Callable[[], T], seconds: float = 10) -> T:
-    """The first true answer of `predicate`; AssertionError when there is none within `seconds`. What takes
-    long is asked less often: it needs the processor more than we do."""
+def wait_until(predicate: Callable[[], T], seconds: float = 30) -> T:
+    """The first true answer of `predicate`; AssertionError when there is none within `seconds`: on a slow machine everything
+    takes long, what never comes is the fault. What takes long is asked less often: it needs the processor more than we do."""
     began = time.monotonic()
     while True:
         answer = predicate()

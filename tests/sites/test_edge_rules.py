@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -294,10 +293,8 @@ def test_the_edge_answers_when_its_store_cannot_be_written(website: Website) -> 
 
     with sqlite3.connect(store) as lock:
         lock.execute("BEGIN EXCLUSIVE")
-        began = time.monotonic()
         assert visitor.address() == address, "what the visitor carries is enough"
         assert website.visitor().address() is not None
-        assert time.monotonic() - began < 3
         lock.rollback()
 
 

@@ -176,7 +176,7 @@ def website_of(context: AppContext, user: User, **edge: Any) -> Iterator[Website
     """A site on ``site.example`` whose mailbox is ``info@site.example``."""
     with (
         running_edge(context.settings.data_dir, drain_key=DRAIN_KEY, **edge) as running,
-        httpx.Client(base_url=f"http://127.0.0.1:{running.port}") as line,
+        httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=30) as line,
     ):
         website = Website(context, user, running, line, connected(context, user))
         website.site = website.add_site()

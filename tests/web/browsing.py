@@ -16,9 +16,10 @@ MOST_STOPS = 200
 
 
 def tab_to(page: Page, where: str | Locator) -> None:
-    """Presses Tab until the focus is there."""
+    """Presses Tab until the focus is there, on a page whose scripts have run."""
     wanted = page.locator(where) if isinstance(where, str) else where
     wanted.first.wait_for()
+    page.wait_for_load_state()
     for _ in range(MOST_STOPS):
         page.keyboard.press("Tab")
         if wanted.evaluate_all("all => all.includes(document.activeElement)"):

@@ -1,11 +1,13 @@
 """Composing in a real browser: chips, the editor, files, drafts that save themselves, sending by keys."""
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 from sqlmodel import select
 
+from tests.servers import wait_until
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
@@ -50,7 +52,7 @@ def the_message(context: AppContext) -> tuple[Message, str]:
 
 
 def saved(page: Page) -> None:
-    expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"), timeout=10_000)
+    expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"))
 
 
 def editor(page: Page) -> None:
@@ -89,8 +91,10 @@ def test_what_is_written_is_formatted_and_saves_itself(context: AppContext, send
     page.keyboard.press("Shift+Home")
     page.keyboard.press("Control+k")
     page.keyboard.type("sales.example/oak")
+    expect(page.locator("[data-link-words]")).to_have_value("oak")
     page.keyboard.press("Enter")
     saved(page)
+    wait_until(lambda: "</a>" in the_message(context)[1])  # what was saved first may be a part of it
     message, html = the_message(context)
     assert page.url.endswith(f"/compose/{message.public_id}")
     assert "Dear" in html
@@ -100,6 +104,25 @@ def test_what_is_written_is_formatted_and_saves_itself(context: AppContext, send
     page.reload()
     expect(page.locator("[data-editor] li")).to_have_text("oak")
     expect(page.locator(".person")).to_have_text(re.compile("anna@example.org"))
+
+
+def test_what_is_typed_after_control_k_goes_into_the_link_however_late_its_script_comes(
+    sender: User, open_as: OpenAs
+) -> None:
+    page = open_as(sender, "/compose")
+    late: list[Route] = []
+    page.route("**/compose_link.*", lambda route: late.append(route))
+    with page.expect_request("**/compose_link.*"):
+        editor(page)
+    page.keyboard.type("oak")
+    page.keyboard.press("Shift+Home")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("sales.example/oak")
+    expect(page.locator("[data-editor]")).to_have_text("oak")
+    late[0].continue_()
+    expect(page.locator("[data-link-words]")).to_have_value("oak")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-editor] a")).to_have_attribute("href", "https://sales.example/oak")
 
 
 def test_pasted_html_loses_its_scripts(context: AppContext, sender: User, open_as: OpenAs) -> None:
@@ -115,14 +138,17 @@ def test_pasted_html_loses_its_scripts(context: AppContext, sender: User, open_a
 
 
 def test_files_are_attached_and_too_large_ones_refused_before_they_travel(
-    context: AppContext, sender: User, open_as: OpenAs
+    context: AppContext, sender: User, open_as: OpenAs, tmp_path: Path
 ) -> None:
     page = open_as(sender, "/compose")
     page.set_input_files("[data-file]", FilePayload(name="offer.pdf", mimeType="application/pdf", buffer=b"x" * 3000))
     expect(page.locator(".compose-files li[data-size]")).to_contain_text("offer.pdf")
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if "part=files" in request.url else None)
-    page.set_input_files("[data-file]", FilePayload(name="big.bin", mimeType="a/b", buffer=b"x" * 26_300_000))
+    big = tmp_path / "big.bin"
+    with big.open("wb") as file:
+        file.truncate(26_300_000)
+    page.set_input_files("[data-file]", big)
     expect(page.locator(".compose-files .wrong")).to_contain_text("25 MB is what mail servers take")
     assert sent == []
     page.evaluate(DROP)
@@ -232,6 +258,7 @@ def test_a_page_that_nobody_touched_leaves_no_draft(context: AppContext, sender:
         assert session.exec(select(Message)).all() == []
     page.locator("#subject").fill("Offer again")
     page.wait_for_url("**/compose/*")
+    expect(page.locator("[data-saved]")).not_to_be_empty()
     assert the_message(context)[0].subject == "Offer again"
 
 

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import FilePayload, Page, Route, expect
 from sqlmodel import select
 
+from tests.servers import wait_until
 from tests.web.browsing import OpenAs, signed_in_browser
 from tests.web.conftest import MakeUser
 from tests.web.mail_world import agree, make_account
@@ -48,7 +49,7 @@ def sender(context: AppContext, make_user: MakeUser) -> User:
 
 
 def saved(page: Page) -> None:
-    expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"), timeout=10_000)
+    expect(page.locator("[data-saved]")).to_have_text(re.compile("Saved at"))
 
 
 def html_of(context: AppContext) -> str:
@@ -71,7 +72,7 @@ def test_a_picture_given_to_the_text_becomes_part_of_it(
     expect(image).to_have_attribute("src", re.compile("/compose/.+/pictures/"))
     expect(image).to_have_js_property("naturalWidth", 1)
     saved(page)
-    assert 'src="cid:' in html_of(context)
+    wait_until(lambda: 'src="cid:' in html_of(context))
     expect(page.locator(".compose-files li")).to_have_count(0)
     with context.database.reading() as session:
         assert session.exec(select(Attachment)).one().content == PNG
@@ -104,6 +105,7 @@ def test_a_link_is_left_alone_by_its_button_and_by_keys(context: AppContext, sen
     page.keyboard.press("Control+k")
     expect(page.locator("[data-link-url]")).to_be_focused()
     page.keyboard.type("sales.example/oak")
+    expect(page.locator("[data-link-words]")).to_have_value(re.compile("oak"))
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")

@@ -1,5 +1,6 @@
 """The feed as a program sees it: hints arrive, in order, once, to their own person, and none is missed after a gap."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -215,6 +216,20 @@ def test_others_stay(client_of: ClientOf, context: AppContext, alice: User, bob:
             users.end_sessions(session, alice)
         (number,) = tell(context, bob, "m1")
         assert bobs.next() == Heard(number, "message", "m1")
+
+
+def test_of_two_who_come_at_once_one_begins_to_ask_the_database(context: AppContext) -> None:
+    async def come_and_go() -> tuple[int, int]:
+        broadcaster, before = feed.Broadcaster(context), asyncio.all_tasks()
+        listeners = [feed.Listener(1, lambda: True) for _ in range(2)]
+        await asyncio.gather(*map(broadcaster.join, listeners))
+        asking = asyncio.all_tasks() - before
+        for listener in listeners:
+            broadcaster.leave(listener)
+        _, asking_on = await asyncio.wait(asking, timeout=10)
+        return len(asking), len(asking_on)
+
+    assert asyncio.run(come_and_go()) == (1, 0), "and it ends when both have left"
 
 
 def test_a_listener_that_cannot_keep_up_is_dropped(context: AppContext) -> None:

@@ -213,7 +213,7 @@ def test_the_bell_opens_reads_and_closes(context: AppContext, alice: User, open_
     expect(panel).to_be_visible()
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
-    assert page.evaluate("document.activeElement.matches('[data-bell]')")
+    expect(page.locator("[data-bell]")).to_be_focused()
 
 
 def test_a_recipient_withdraws_on_their_page(context: AppContext, alice: User, open_as: OpenAs) -> None:
@@ -227,6 +227,8 @@ def test_a_recipient_withdraws_on_their_page(context: AppContext, alice: User, o
     tab_to(page, "[name=opens]")
     page.keyboard.press("Space")
     press(page, "[value=save]")
+    expect(page.get_by_role("status")).to_be_visible()
+    page.wait_for_load_state()
     expect(page.locator("[name=opens]")).not_to_be_checked()
     expect(page.locator("[name=clicks]")).to_be_checked()
     assert page.evaluate(FOCUS) is None or page.evaluate(FOCUS)[1]

@@ -81,7 +81,7 @@ def test_a_mailbox_that_is_being_checked_shows_when_it_works(context: AppContext
         row = session.get_one(Mailbox, box.id)
         row.state = "active"
         session.add(row)
-    expect(page.locator(".mailbox .badge")).to_have_text("works", timeout=10_000)
+    expect(page.locator(".mailbox .badge")).to_have_text("works")
 
 
 def test_without_scripts_repeats_unfold_and_a_mailbox_is_connected(

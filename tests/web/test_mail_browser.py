@@ -116,14 +116,9 @@ def test_f_opens_the_filter_and_its_address_is_short(context: AppContext, alice:
 def test_older_mail_comes_by_itself(context: AppContext, alice: User, open_as: OpenAs) -> None:
     write(context, alice, *(Written(f"number {n}", (ANNA,), ago=timedelta(minutes=n)) for n in range(120)))
     page = open_as(alice, "/mail")
-    expect(page.locator(".mail-row")).to_have_count(50)
-    page.mouse.move(600, 500)
-    for _ in range(40):
-        page.mouse.wheel(0, 1500)
-        page.wait_for_timeout(40)
-        if page.locator(".mail-row").count() == 120:
-            break
-    expect(page.locator(".mail-row")).to_have_count(120)
+    for count in (50, 100, 120):
+        expect(page.locator(".mail-row")).to_have_count(count)
+        page.locator(".mail-row").last.scroll_into_view_if_needed()
     expect(page.locator("[data-more]")).to_have_count(0)
 
 
@@ -156,10 +151,11 @@ def test_what_is_unfolded_or_being_picked_on_a_message_stays(context: AppContext
     page.get_by_text("Why we think so").click()
     happens(context, message, muted=True)
     expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    expect(page.locator("summary:focus")).to_have_text("Why we think so")
     expect(page.get_by_role("button", name="This was not a person")).to_be_visible()
     page.get_by_text("Remind me").first.click()
-    page.get_by_label("Remind me if there is no reply").select_option("7")
     page.get_by_label("Remind me if there is no reply").focus()
+    page.get_by_label("Remind me if there is no reply").select_option("7")
     happens(context, message, muted=False)
     page.wait_for_timeout(1000)
     expect(page.get_by_label("Remind me if there is no reply")).to_have_value("7")

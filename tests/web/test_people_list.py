@@ -12,7 +12,7 @@ from tracker.crm.customers import CustomerChange, create_customer
 from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.web.recipients.activity import WEEKS, activity_of
+from tracker.web.recipients.activity import WEEKS, activity_of, in_order
 
 ANNA, BEN, CARO, DORA = (To(f"{name.lower()}@client.example", name) for name in ("Anna", "Ben", "Caro", "Dora"))
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -109,6 +109,11 @@ def test_every_order_goes_on_without_gap_or_repeat(
     with context.database.session_scope() as session:
         for to in people:
             create_customer(session, CustomerChange(addresses=[to.address], manager=alice.public_id), alice)
+    if order in ("last", "warmth", "follow_up"):
+        with context.database.reading() as session:
+            assert in_order(session, alice, order) == in_order(session, alice, order), (
+                "places are the same a moment later"
+            )
     seen, path = [], f"/recipients?order={order}"
     while path:
         page = client.get(path)

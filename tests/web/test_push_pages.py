@@ -171,7 +171,7 @@ def _delivered(page: Page, address: str, words: str) -> list[dict[str, Any]]:
     registrations: list[Any] = []
     tools.on("ServiceWorker.workerRegistrationUpdated", lambda event: registrations.extend(event["registrations"]))
     tools.send("ServiceWorker.enable")
-    wait_until(lambda: page.evaluate("1") == 1 and bool(registrations))
+    wait_until(lambda: page.evaluate("1") == 1 and bool(registrations and page.context.service_workers))
     worker = page.context.service_workers[0]
     worker.evaluate(
         "() => { self.shown = []; self.registration.showNotification = async (title, more) => { self.shown.push(more); } }"

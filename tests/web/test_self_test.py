@@ -183,4 +183,4 @@ def test_it_comes_into_the_page_by_itself(
     page.get_by_text("Waiting for it to arrive").wait_for()
     smtp_sink.wait_for(1)
     arrive(dovecot, account, smtp_sink, head=PASSED)
-    page.get_by_text("The link arrived as it was written").wait_for(timeout=20_000)
+    page.get_by_text("The link arrived as it was written").wait_for()

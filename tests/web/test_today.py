@@ -313,7 +313,7 @@ def test_first_steps_are_ticked_off_and_gone_when_all_are_done(
 
 def test_days_are_the_readers_and_a_message_counts_once_a_day(context: AppContext, alice: User) -> None:
     hour = timedelta(hours=1)
-    twice = (Seen("open", "human", 60), Seen("open", "human", 120), Seen("reply", "human", 180))
+    twice = (Seen("open", "human", 60), Seen("open", "human", 61), Seen("reply", "human", 62))
     write(
         context,
         alice,

@@ -44,7 +44,7 @@ def test_two_workers_one_listener(context: AppContext, post: Post, server: Nasty
             stays(lambda: len(server.idling) <= 1)
             assert listener_of(post) in (ours, theirs)
         # One of them has gone, politely.
-        wait_until(lambda: heard(post) and server.idling, 5)
+        wait_until(lambda: heard(post) and server.idling)
         assert listener_of(post) == ours
     assert listener_of(post) is None
 
@@ -53,7 +53,7 @@ def test_a_worker_elsewhere_is_followed_after_its_lease(context: AppContext, pos
     hold(context, "listening", post.mailbox_id, seconds=2)
     with working(context):
         stays(lambda: not server.idling, 0.8)
-        wait_until(lambda: listener_of(post) == context.leases.process and heard(post), 10)
+        wait_until(lambda: listener_of(post) == context.leases.process and heard(post))
 
 
 def test_a_worker_that_lost_its_lease_leaves(context: AppContext, post: Post, server: NastyImap) -> None:
@@ -73,9 +73,9 @@ def test_killed_while_listening_the_next_one_listens(context: AppContext, post: 
         process.wait()
     assert heard(post), "nobody has said that it ended"
     with worker_process(context):
-        wait_until(lambda: len(server.idling) == 1 and heard(post), 30)
+        wait_until(lambda: len(server.idling) == 1 and heard(post))
         arrives(server, "Still heard")
-        wait_until(lambda: post.subjects() == ["Still heard"], 20)
+        wait_until(lambda: post.subjects() == ["Still heard"])
 
 
 def switch_off(post: Post) -> None:
@@ -114,7 +114,7 @@ def test_changes_end_the_line(
         wait_until(lambda: heard(post) and server.idling)
         (line,) = server.idling
         change(post)
-        wait_until(lambda: line not in server.idling, 3)
+        wait_until(lambda: line not in server.idling)
         assert server.said(rb"^LOGOUT")
         if change is not change_password:  # then the mailbox is tested, and listened to again
             wait_until(lambda: not heard(post))
@@ -125,11 +125,11 @@ def test_it_listens_to_the_folder_that_is_read_now(context: AppContext, post: Po
     with working(context):
         wait_until(lambda: heard(post) and server.idling)
         change_folders(post)
-        wait_until(lambda: server.idled_in[-1] == b"Sales" and heard(post), 10)
+        wait_until(lambda: server.idled_in[-1] == b"Sales" and heard(post))
         with context.database.session_scope() as session:
             mailbox = session.get_one(Mailbox, post.mailbox_id)
             change_mailbox(session, mailbox, credential_of(session, post), MailboxChange(folders=["Sales", "Inbox"]))
-        wait_until(lambda: server.idled_in[-1] == b"INBOX" and heard(post), 10)
+        wait_until(lambda: server.idled_in[-1] == b"INBOX" and heard(post))
 
 
 def test_a_server_without_idle_is_never_asked(context: AppContext, people: People) -> None:
@@ -140,7 +140,7 @@ def test_a_server_without_idle_is_never_asked(context: AppContext, people: Peopl
             stays(lambda: server.lines == before)
             assert post.rows(MailboxListening) == []
             post.change(capabilities=["IDLE", "IMAP4REV1"])  # it had it once
-            wait_until(lambda: left_alone(post), 10)
+            wait_until(lambda: left_alone(post))
         assert server.said(rb"^IDLE") == []
     assert_untouched(post)
 
@@ -159,7 +159,7 @@ def test_a_refused_sign_in_is_not_tried_again(context: AppContext, post: Post, s
         server.script = lambda server, tag, command: None
         stays(lambda: logins(server) == before + 1, 0.5)
         post.change(due_at=now())  # an ordinary run finds that it works
-        wait_until(lambda: heard(post), 10)
+        wait_until(lambda: heard(post))
         assert row(post).refused_at is None
         assert logins(server) == before + 3
 
@@ -172,7 +172,7 @@ def test_no_more_than_the_operator_allows(context: AppContext, people: People, p
         wait_until(lambda: heard(post) and server.idling)
         stays(lambda: len(server.idling) == 1, 0.5)
         switch_off(post)
-        wait_until(lambda: heard(other), 5)
+        wait_until(lambda: heard(other))
 
 
 def test_pauses_of_runs_are_not_shortened(context: AppContext, post: Post) -> None:
@@ -197,4 +197,4 @@ def test_news_during_a_run_makes_another(context: AppContext, post: Post, server
         arrives(server, "Just missed")
         stays(lambda: not post.subjects(), 0.8)
         free(context, "mailbox", post.mailbox_id)
-        wait_until(lambda: post.subjects() == ["Just missed"], 20)
+        wait_until(lambda: post.subjects() == ["Just missed"])

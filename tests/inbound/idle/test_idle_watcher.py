@@ -40,9 +40,9 @@ def test_a_letter_shows_within_seconds(context: AppContext, people: People, dove
     worker = Worker(context)
     worker.start()
     try:
-        wait_until(lambda: heard(post), 30)
+        wait_until(lambda: heard(post))
         dovecot.append(address, letter("At once"), received_at=now())
-        wait_until(lambda: post.subjects() == ["At once"], 10)
+        wait_until(lambda: post.subjects() == ["At once"])
     finally:
         worker.stop()
     assert not heard(post)
@@ -67,7 +67,7 @@ def test_it_listens_over_tls(tmp_path: Path, dovecot: Dovecot, security: str) ->
             wait_until(lambda: heard(post))
             time.sleep(1)  # some IDLEs
             dovecot.append(address, letter("Safe"), received_at=now())
-            wait_until(lambda: post.subjects() == ["Safe"], 10)
+            wait_until(lambda: post.subjects() == ["Safe"])
         assert post.mailbox.failures == 0
 
 
@@ -84,11 +84,11 @@ def test_it_opens_read_only_and_loads_nothing(context: AppContext, post: Post, s
 def test_what_came_while_nobody_listened_is_noticed(context: AppContext, post: Post, server: NastyImap) -> None:
     server.put(letter("Before"))
     with working(context):
-        wait_until(lambda: post.subjects() == ["Before"], 10)
+        wait_until(lambda: post.subjects() == ["Before"])
         wait_until(lambda: heard(post) and server.idling)
         server.put(letter("Meanwhile"))
         server.tell(CUT)
-        wait_until(lambda: post.subjects() == ["Before", "Meanwhile"], 10)
+        wait_until(lambda: post.subjects() == ["Before", "Meanwhile"])
 
 
 def test_news_before_the_server_idles(context: AppContext, post: Post, server: NastyImap) -> None:
@@ -100,7 +100,7 @@ def test_news_before_the_server_idles(context: AppContext, post: Post, server: N
 
     server.script = script
     with working(context):
-        wait_until(lambda: post.subjects() == ["Early"], 10)
+        wait_until(lambda: post.subjects() == ["Early"])
 
 
 def test_chatter_is_no_news(context: AppContext, post: Post, server: NastyImap) -> None:
@@ -112,7 +112,7 @@ def test_chatter_is_no_news(context: AppContext, post: Post, server: NastyImap) 
         arrives(server, "News")  # after half a line
         wait_until(lambda: heard(post))
         server.tell(b"* 2 EXISTS\r\n")
-        wait_until(lambda: post.subjects() == ["News"], 10)
+        wait_until(lambda: post.subjects() == ["News"])
 
 
 def test_a_flood_makes_few_runs(context: AppContext, post: Post, server: NastyImap) -> None:
@@ -122,10 +122,10 @@ def test_a_flood_makes_few_runs(context: AppContext, post: Post, server: NastyIm
         server.put(letter("One"))
         for burst in range(20):
             server.tell(b"".join(b"* %d EXISTS\r\n* 5 RECENT\r\n" % (burst * 500 + n) for n in range(1, 500)))
-        wait_until(lambda: post.subjects() == ["One"], 10)
+        wait_until(lambda: post.subjects() == ["One"])
         server.tell(b"* 20000 EXISTS\r\n")
         stays(lambda: logins(server) == before + 1)
-        wait_until(lambda: logins(server) == before + 2, 10)
+        wait_until(lambda: logins(server) == before + 2)
         stays(lambda: logins(server) == before + 2)
     assert post.subjects() == ["One"]
 
@@ -144,12 +144,12 @@ def test_a_server_that_drops_lines_is_forgiven(context: AppContext, post: Post, 
     """Yandex does it at random. It is no failure of the mailbox."""
     with working(context):
         for number in range(4):
-            wait_until(lambda: heard(post) and server.idling, 10)
+            wait_until(lambda: heard(post) and server.idling)
             server.tell(CUT if number % 2 else b"* BYE Autologout\r\n" + CUT)
-            wait_until(lambda: not heard(post), 10)
-        wait_until(lambda: heard(post) and server.idling, 10)
+            wait_until(lambda: not heard(post))
+        wait_until(lambda: heard(post) and server.idling)
         arrives(server, "After all that")
-        wait_until(lambda: post.subjects() == ["After all that"], 10)
+        wait_until(lambda: post.subjects() == ["After all that"])
     assert (post.mailbox.state, post.mailbox.failures, post.notice_events()) == ("active", 0, [])
 
 
@@ -157,7 +157,7 @@ def test_after_many_drops_it_is_left_alone_for_hours(context: AppContext, post: 
     server.script = lambda server, tag, command: b"+ idling\r\n" + CUT if command == b"IDLE" else None
     before = logins(server)
     with working(context, pace=replace(QUICK, most_drops=4)):
-        wait_until(lambda: left_alone(post), 20)
+        wait_until(lambda: left_alone(post))
         stays(lambda: logins(server) == before + 4)
     assert_untouched(post)
     server.script = lambda server, tag, command: None
@@ -173,7 +173,7 @@ def test_after_many_drops_it_is_left_alone_for_hours(context: AppContext, post: 
 def test_a_server_that_refuses_is_asked_once(context: AppContext, post: Post, server: NastyImap, answer: bytes) -> None:
     server.script = lambda server, tag, command: answer.replace(b"%s", tag) if command == b"IDLE" else None
     with working(context):
-        wait_until(lambda: left_alone(post), 10)
+        wait_until(lambda: left_alone(post))
         stays(lambda: len(server.said(rb"^IDLE")) == 1, 0.5)
     assert_untouched(post)
 
@@ -183,7 +183,7 @@ def test_a_server_that_refuses_a_second_line_is_left_alone(context: AppContext, 
     server.script = lambda server, tag, command: tag + refusal if command.startswith(b"AUTHENTICATE") else None
     before = logins(server)
     with working(context):
-        wait_until(lambda: left_alone(post), 10)
+        wait_until(lambda: left_alone(post))
         stays(lambda: logins(server) == before + 1, 0.5)
     assert_untouched(post)
 
@@ -201,9 +201,9 @@ def test_a_dead_line_is_noticed(context: AppContext, post: Post, server: NastyIm
     server.script = lambda server, tag, command: b"" if command == b"DONE" and dead[0] else None
     before = logins(server)
     with working(context, pace=replace(QUICK, renew=0.3, answer=0.5)):
-        wait_until(lambda: logins(server) >= before + 2, 10)
+        wait_until(lambda: logins(server) >= before + 2)
         dead[0] = False
-        wait_until(lambda: heard(post) and len(server.said(rb"^IDLE")) > 6, 10)
+        wait_until(lambda: heard(post) and len(server.said(rb"^IDLE")) > 6)
         arrives(server, "Alive")
-        wait_until(lambda: post.subjects() == ["Alive"], 10)
+        wait_until(lambda: post.subjects() == ["Alive"])
     assert (post.mailbox.state, post.mailbox.failures) == ("active", 0)

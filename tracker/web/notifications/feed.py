@@ -70,16 +70,18 @@ class Broadcaster:
         self._task: asyncio.Task[None] | None = None
         self._seen: deque[int] = deque(maxlen=2 * BATCH)
         self._after = 0
+        self._beginning = asyncio.Lock()
 
     def count(self, user_id: int) -> int:
         return sum(listener.user_id == user_id for listener in self._listeners)
 
     async def join(self, listener: Listener) -> None:
         """From the return on, no hint is missed."""
-        if self._task is None or self._task.done():
-            self._after = await run_in_threadpool(self._newest)
-            self._task = asyncio.create_task(self._run())
-        self._listeners.add(listener)
+        async with self._beginning:  # of two who come at once only one begins to ask
+            if self._task is None or self._task.done():
+                self._after = await run_in_threadpool(self._newest)
+                self._task = asyncio.create_task(self._run())
+            self._listeners.add(listener)
 
     def leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)
@@ -105,7 +107,10 @@ class Broadcaster:
     async def _read_again_and_again(self, changed: asyncio.Event, somebody_left: asyncio.Event) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), NET_SECONDS)
+                async with asyncio.timeout(
+                    NET_SECONDS
+                ):  # wait_for() loses a cancellation that comes with what it waits for
+                    await changed.wait()
             await asyncio.sleep(GATHER_SECONDS)
             changed.clear()
             try:
@@ -214,7 +219,8 @@ async def _in_order(
     while not listener.dropped and asyncio.get_running_loop().time() < end:
         item: FeedItem | None = None
         with suppress(TimeoutError):
-            item = await asyncio.wait_for(listener.queue.get(), BEAT_SECONDS)
+            async with asyncio.timeout(BEAT_SECONDS):
+                item = await listener.queue.get()
         if item is None and (listener.dropped or not await run_in_threadpool(listener.may_stay)):
             return
         yield item

@@ -6,13 +6,12 @@ Only the reader's own mail is looked at: what a colleague's mail tells of somebo
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import log2
 from typing import Any
 
 from sqlalchemy import Select, func, select, union
 from sqlmodel import Session, col
 
-from tracker.engagement.warmth import HALF_LIFE, degree, warmth
+from tracker.engagement.warmth import degree, heat, warmth
 from tracker.models import Customer, CustomerAddress, Delivery, Event, Message, Recipient, User
 from tracker.runtime.database import now
 from tracker.runtime.paging import in_order as in_page_order
@@ -21,8 +20,6 @@ WEEKS = 12
 WARM_DAYS = timedelta(days=7)
 LOOKED_AT = 500
 """So many of one's newest copies with a sign of a person are looked at to put people in order."""
-COLD = 10**6
-"""Below whoever did something in the last days stand the others, by when they last did."""
 STEP, HEIGHT = 6, 16
 """Of the small picture, in its own units."""
 ORDERS = ("name", "last", "warmth", "owner", "follow_up")
@@ -36,7 +33,7 @@ class PersonActivity:
     weeks: Sequence[int] = ()
     """Opens, clicks and answers of each week, this one the last."""
     heat: float = 0.0
-    """The order of warmth, the same at every moment: everybody's interest cools alike."""
+    """The order of warmth."""
 
     @property
     def degree(self) -> str:
@@ -87,16 +84,10 @@ def _summed(
     rows: dict[int, PersonActivity] = {}
     for row in session.execute(_copies(user, people, moment)):
         newest = max((at for at in (row.opened, row.clicked, last.get(row.person)) if at is not None), default=None)
-        points = warmth(row.opens or 0, row.clicks or 0, newest, moment) if newest else 0.0
-        heat = _heat(points, newest, moment) if newest else 0.0
-        rows[row.person] = PersonActivity(newest, points, row.follow_up, weeks.get(row.person, []), heat)
+        signs = (row.opens or 0, row.clicks or 0)
+        points, place = (warmth(*signs, newest, moment), heat(*signs, newest)) if newest else (0.0, 0.0)
+        rows[row.person] = PersonActivity(newest, points, row.follow_up, weeks.get(row.person, []), place)
     return rows
-
-
-def _heat(points: float, newest: datetime, moment: datetime) -> float:
-    if not points:
-        return newest.timestamp() / HALF_LIFE.total_seconds() - COLD
-    return log2(points) + moment.timestamp() / HALF_LIFE.total_seconds()
 
 
 def _signs(user: User, people: Collection[int], since: datetime) -> Select[Any, Any]:

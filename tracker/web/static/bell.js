@@ -1,5 +1,4 @@
-// The live bell. One tab of a browser listens for all; each hint makes every tab fetch the truth again. Pages follow by
-// "inkling:feed" on the document: its detail is {kind: "notification", "message", "letter", id}, or {kind: "gap"}: anything may differ.
+// The live bell. One tab of a browser listens for all; each hint makes every tab fetch the truth again.
 import { refresh as refreshPart } from "./live.js";
 
 const bell = document.querySelector("[data-bell]");
@@ -57,7 +56,7 @@ bell.addEventListener("click", async (event) => {
   bell.focus();  // also when a key pressed it: to here Escape leads back
   if (panel.matches(":popover-open")) { panel.hidePopover(); return; }
   await refreshPart(panel);
-  panel.showPopover();
+  panel.togglePopover(true);
   panel.querySelector("button")?.focus();
 });
 panel.addEventListener("toggle", (event) => {

@@ -28,14 +28,21 @@ export function makeEditor(form, changed, upload) {
     else if (tool === "quote") editor.increaseQuoteLevel();
     else if (tool === "plain") editor.removeAllFormatting();
     else if (tool === "untracked") leaveAlone();
-    else { loadBubble().then((made) => made.open()); return; }
+    else { openLink(); return; }
     editor.focus();
     mark();
   }
+  const box = form.querySelector("[data-link-bubble]");
   let bubble;
   const loadBubble = () => (bubble ??= import("./compose_link.js").then(({ linkBubble }) =>
-    linkBubble(form.querySelector("[data-link-bubble]"), editor, linkAtCursor, () => { changed(); mark(); })));
-  place.addEventListener("focusin", loadBubble, { once: true });  // so that what is typed after Ctrl+K goes into it
+    linkBubble(box, editor, () => { changed(); mark(); })));
+  place.addEventListener("focusin", loadBubble, { once: true });
+  function openLink() {  // what is typed after Ctrl+K goes into the field at once
+    const range = editor.getSelection(), link = linkAtCursor();
+    box.hidden = false;
+    box.querySelector("[data-link-url]").focus();
+    loadBubble().then((made) => made.open(range, link));
+  }
   function linkAtCursor() {
     const { startContainer, startOffset } = editor.getSelection();
     const linkOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest("a");
@@ -88,7 +95,6 @@ export function makeEditor(form, changed, upload) {
   const isMac = navigator.platform.startsWith("Mac"), mod = isMac ? "Meta" : "Ctrl";
   editor.setKeyHandler(`${mod}-k`, (self, event) => { event.preventDefault(); act("link"); });
   editor.setKeyHandler(`${mod}-Shift-K`, (self, event) => { event.preventDefault(); act("untracked"); });
-  place.addEventListener("focusin", loadBubble, { once: true });
   editor.setKeyHandler("Tab", null);
   editor.setKeyHandler("Shift-Tab", null);
   editor.addEventListener("pathChange", mark);

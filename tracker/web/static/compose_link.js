@@ -1,13 +1,14 @@
 // Address and text of a link, beside it: Enter saves, Escape leaves everything as it was.
-export function linkBubble(bubble, editor, linkAtCursor, changed) {
+export function linkBubble(bubble, editor, changed) {
   const url = bubble.querySelector("[data-link-url]"), words = bubble.querySelector("[data-link-words]");
   const remove = bubble.querySelector("[data-link-remove]");
   let range, link;
-  const close = () => { bubble.hidden = true; editor.setSelection(range); editor.focus(); };
-  function open() {
-    range = editor.getSelection();
-    link = linkAtCursor();
-    url.value = link?.getAttribute("href") ?? "";
+  const hide = () => { bubble.hidden = true; url.value = ""; };
+  const close = () => { hide(); editor.setSelection(range); editor.focus(); };
+  function open(selected, linkThere) {
+    range = selected;
+    link = linkThere;
+    url.value ||= link?.getAttribute("href") ?? "";  // unless somebody has begun to type
     words.value = link?.textContent ?? String(range);
     remove.hidden = !link;
     bubble.hidden = false;
@@ -15,7 +16,6 @@ export function linkBubble(bubble, editor, linkAtCursor, changed) {
     const left = Math.min(at.left - around.left, around.width - bubble.offsetWidth - 8);
     bubble.style.left = `${Math.max(8, left)}px`;
     if (at.height) bubble.style.top = `${at.bottom - around.top + 6}px`;
-    url.focus();
   }
   function save() {
     const typed = url.value.trim(), text = words.value.trim();
@@ -42,7 +42,7 @@ export function linkBubble(bubble, editor, linkAtCursor, changed) {
   bubble.querySelector("[data-link-save]").addEventListener("click", save);
   remove.addEventListener("click", () => { close(); editor.removeLink(); changed(); });
   bubble.addEventListener("focusout", ({ relatedTarget }) => {
-    if (relatedTarget && !bubble.contains(relatedTarget)) bubble.hidden = true;
+    if (relatedTarget && !bubble.contains(relatedTarget)) hide();
   });
   return { open };
 }

@@ -40,9 +40,9 @@ function completed(input) {
     if (typed === asked) return;
     asked = typed;
     const answer = await fetch(`/compose/people?q=${encodeURIComponent(typed)}`).catch(() => null);
-    if (!answer?.ok || asked !== typed) return;
-    const people = await answer.json();
-    if (asked === typed) people.length ? open(people) : close();
+    const people = answer?.ok && await answer.json();
+    if (!people || asked !== typed || input.value.trim() !== typed) return;  // meanwhile it was typed on, or taken as it was
+    people.length ? open(people) : close();
   }
   input.addEventListener("input", complete);
   input.addEventListener("blur", close);

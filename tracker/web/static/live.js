@@ -1,9 +1,4 @@
-// Parts of a page that change by themselves. Without scripts they are as new as the page.
-//   data-part="URL"   where it is served alone; empty: it is taken out of the page
-//   data-when="load"  fetched once the page is there; "feed": whenever something happens
-//   data-every="4"    again after so many seconds while something inside has data-waits,
-//   data-tries="14"   at most so often
-// The focus and what is unfolded stay. A part that has changed says so by the event "inkling:live".
+// Parts of a page that change by themselves: data-part and its companions are in docs/architecture.md.
 const waiting = new Map(), stale = new Set();
 
 const isBusy = (part) => document.hidden
@@ -33,7 +28,7 @@ function again(part) {
 }
 
 function replace(part, fresh) {
-  const focus = part.contains(document.activeElement) && selectorOf(document.activeElement);
+  const active = document.activeElement, focus = part.contains(active) && selectorOf(active);
   const open = new Set([...part.querySelectorAll("details[open]")].map(itemOf));
   const ticked = [...part.querySelectorAll("input[type=checkbox][id]:checked:not([name])")].map((box) => box.id);
   if ("isLonger" in part.dataset) {  // older rows were added to it: change rows in their places
@@ -42,12 +37,15 @@ function replace(part, fresh) {
   } else part.replaceChildren(...fresh.childNodes);
   for (const details of part.querySelectorAll("details")) if (open.has(itemOf(details))) details.open = true;
   for (const id of ticked) if (part.querySelector(`#${id}`)) part.querySelector(`#${id}`).checked = true;
-  if (focus) part.querySelector(focus)?.focus({ preventScroll: true });
+  if (focus) sameAs(active, [...part.querySelectorAll(focus)])?.focus({ preventScroll: true });
   part.dispatchEvent(new CustomEvent("inkling:live", { bubbles: true }));
 }
 
-// The same element in a fresh copy of the part.
+// The same element in a fresh copy of the part: of several that of its words.
+const sameAs = ({ textContent }, all) => all.find((one) => one.textContent === textContent) ?? (all.length === 1 ? all[0] : null);
 function selectorOf(element) {
+  const { row } = element.closest("[data-row]")?.dataset ?? {};
+  if (element.localName === "summary") return row ? `[data-row="${CSS.escape(row)}"] summary` : "summary";
   const name = ["id", "data-activity", "href"].find((name) => element.hasAttribute(name));
   if (name) return `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
   const form = element.closest("form");
