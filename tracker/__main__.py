@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from tracker.commands import CommandError
+from tracker.commands.ports import require_port
 from tracker.consent.rules import Pack
 from tracker.runtime.localized_text import ActionError
 from tracker.runtime.settings import SettingError
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whatever the terminal is set to: what we print is for other programs too.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
+        if words.listens:
+            require_port(words.host, words.port)
         return command_of(words.command)(words)
     except (SettingError, CommandError, ActionError) as error:
         print(error, file=sys.stderr)
@@ -102,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add(commands: "Commands", name: str, command: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, listens=False)
     return parser
 
 
@@ -124,6 +127,7 @@ def _add_serving(commands: "Commands") -> None:
         parser = _add(commands, name, command, text)
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=port, default=8000)
+        parser.set_defaults(listens=True)
         if name == "edge":
             parser.add_argument(
                 "--workers", type=workers, default=1, metavar="N", help="processes that share the port (1)"

@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urljoin
@@ -129,16 +131,43 @@ def _beats(inkling: Inkling) -> set[str]:
         context.database.close()
 
 
-@pytest.mark.parametrize("role", ["serve", "edge"])
-def test_a_taken_port_is_refused_with_a_sentence(inkling: Inkling, role: str) -> None:
-    gateway = ("--smtp-port", "0") if role == "serve" else ()
+@pytest.mark.parametrize("role", ["serve", "web", "edge", "demo"])
+def test_a_taken_port_is_refused_with_a_sentence_before_anything_is_made(new_inkling: Inkling, role: str) -> None:
     with taken_port() as port:
-        done = inkling(role, "--port", str(port), *gateway)
+        done = new_inkling.in_process(role, "--port", str(port))
     assert done.code == 1
-    assert "Traceback" not in done.err
-    assert done.err.splitlines()[-1] == (
-        f"The port {port} of 127.0.0.1 cannot be used; it may be taken. Choose another with --port."
+    assert done.sentence == (
+        f"The port {port} of 127.0.0.1 cannot be used: another program has it, which `lsof -i :{port}` names. "
+        "Choose another with --port."
     )
+    assert not (new_inkling.folder / "data").exists()
+
+
+def test_a_second_edge_on_a_spool_does_not_blame_the_port(inkling: Inkling) -> None:
+    port = free_port()
+    with inkling.running("edge", "--port", str(port)) as first:
+        first.wait_for_ports(port)
+        with inkling.running("edge", "--port", str(free_port())) as second:
+            assert second.process.wait(30) == 1
+            wait_until(lambda: "The edge could not start; the lines above say why." in second.err)
+        assert "another process writes" in second.err
+        assert "Choose another with --port" not in second.err
+
+
+def test_an_address_of_another_machine_is_refused(inkling: Inkling) -> None:
+    done = inkling.in_process("serve", "--host", "192.0.2.1", "--port", "0")
+    assert (done.code, done.sentence) == (
+        1, "192.0.2.1 is no address of this machine. Choose another with --host, such as 127.0.0.1.",
+    )  # fmt: skip
+
+
+def test_the_sentence_of_a_port_loads_nothing_else(inkling: Inkling) -> None:
+    """So it comes at once."""
+    with taken_port() as port:
+        line = f"import sys; from tracker.__main__ import main; main(['demo', '--port', '{port}']); print(*sys.modules)"
+        ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert str(port) in ran.stderr
+    assert not {"uvicorn", "sqlalchemy", "starlette", "aiosmtpd"} & set(ran.stdout.split())
 
 
 @pytest.mark.parametrize(

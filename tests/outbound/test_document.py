@@ -1,7 +1,7 @@
 """One scan of a document, the edits of whoever changes it, and one splice of them all."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.outbound.edits import restore
@@ -76,6 +76,7 @@ def test_whatever_the_document_the_edits_of_all_fit_together(html: str) -> None:
 
 
 @given(documents)
+@example("<?x" + OLD_FOOTER + f"<script><a href='{HOST}/c/old'>")
 @settings(max_examples=600)
 def test_whatever_the_document_nothing_of_ours_is_left_in_it(html: str) -> None:
     links = rewrite(cleaned(html), lambda url, index: None, None).links

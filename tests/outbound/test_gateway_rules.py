@@ -3,11 +3,13 @@
 import logging
 import smtplib
 from base64 import b64encode
+from cProfile import Profile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiosmtpd.smtp import SMTP
 from sqlmodel import update
 
 from tests.fixtures.contexts import opened_context
@@ -309,6 +311,37 @@ def test_a_nul_is_in_no_mail(small_world: GatewayWorld, content: bytes) -> None:
         said = line.says(f"From: {ALICE}\r\nTo: {ANNA}\r\n".encode() + content + b".")
         assert said.startswith("554 5.6.0 The message holds a NUL")
         assert line.says("NOOP").startswith("250")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_usual"),
+    [
+        ("<alice@seller.example>", True),
+        ("<Alice.O'Neill+offer@Sub.Seller.EXAMPLE> SIZE=5120 BODY=8BITMIME", True),
+        ("<alice@seller.example>SIZE=12", False),
+        ("<alice@seller.example> (a comment) SIZE=12", False),
+        ("<a..b@seller.example>", False),
+        ("<alice@seller..example>", False),
+        ("<alice@>", False),
+        ("<alice>", False),
+        ("<>", False),
+        ("alice@seller.example", False),
+        ('<"al ice"@seller.example>', False),
+        ("<алиса@почта.рф> SMTPUTF8", False),
+        ("<@relay.example:alice@seller.example>", False),
+        ("<alice@[127.0.0.1]>", False),
+        ("<alice@seller.example", False),
+    ],
+)
+def test_usual_addresses_are_read_as_the_library_does_without_its_parser(path: str, is_usual: bool) -> None:
+    """It took a third of the loop's time."""
+    profile, session = Profile(), object.__new__(GatewaySession)
+    said = profile.runcall(session._getaddr, path)
+    try:
+        assert said == SMTP._getaddr(session, path)
+    except ValueError:  # the library stumbles
+        assert said == (None, None)
+    assert (len(profile.getstats()) < 5) == is_usual
 
 
 def test_a_connection_seeks_its_commands_among_those_names_alone() -> None:

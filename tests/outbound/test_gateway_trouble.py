@@ -1,5 +1,6 @@
 """The gateway when something breaks: the client, the database, the process."""
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -190,6 +191,18 @@ def test_the_thread_ends_with_the_gateway(small_world: GatewayWorld) -> None:
     small_world.gateway.stop()
     assert gateway_threads() == 0
     small_world.gateway.stop()
+
+
+def test_lines_that_are_just_beginning_when_it_stops_are_ended_without_a_trace(
+    small_world: GatewayWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever state a line is in; what is left open tells of itself when it is collected, and that is an error here."""
+    with ExitStack() as lines:
+        for _ in range(20):
+            lines.enter_context(socket.create_connection(("127.0.0.1", small_world.gateway.port)))
+        small_world.gateway.stop()
+        gc.collect()
+    assert not caplog.records
 
 
 def test_a_line_that_is_reset_at_once_does_no_harm(small_world: GatewayWorld) -> None:

@@ -70,6 +70,11 @@ MARKS = [
     '<div id="mail-editor-reference-message-container">{}</div>',
     "<div style='border:none;border-top:solid #B5C4DF 1.0pt;padding:3.0pt 0cm 0cm 0cm'>From:</div>{}",
     '<hr id="zwchr" data-marker="__DIVIDER__">{}',
+    "<!-- originalMessage --><div>-------- Original message --------</div>{}",
+    '<hr id="stopSpelling">From: Bob<br>{}',
+    '<div name="quote" style="margin:10px 5px 5px 10px; padding: 10px 0 10px 10px; border-left:2px solid #C3D9E5;">{}</div>',
+    '<div class="iNotesHistory" style="padding-left:5px;">{}</div>',
+    '<div class="js-helper js-readmsg-msg">{}</div>',
 ]
 
 

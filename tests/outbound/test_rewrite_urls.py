@@ -239,6 +239,8 @@ MARKED = [
     ('<a id data-no-track="1"href="https://x.example/">x</a>', '<a id href="https://x.example/">x</a>'),
     ('<a data-no-track data-no-track href="https://x.example/">x</a>', '<a href="https://x.example/">x</a>'),
     ('<a href="https://x.example/"data-no-track/>x</a>', '<a href="https://x.example/"/>x</a>'),
+    ("<a href=https://x.example/ data-no-track/>x</a>", "<a href=https://x.example/ />x</a>"),
+    ('<a href="https://x.example/" data-no-track="" />x</a>', '<a href="https://x.example/" />x</a>'),
     ('<a foo data-no-track="1" =x href="https://x.example/">x</a>', '<a foo / =x href="https://x.example/">x</a>'),
     ('<area data-no-track href="https://x.example/" alt=x>', '<area href="https://x.example/" alt=x>'),
 ]

@@ -44,6 +44,8 @@ PEOPLE = {
     "per_cent@example.com": "100% Élan",
     "percent@example.com": "Percy",
     "kauf@xn--mller-kva.example": "北京 Groß",
+    "olga@example.com": "Ольга Щербакова",
+    "dmitri@example.com": "Dmitri Chekhov",
 }
 
 
@@ -74,6 +76,14 @@ PEOPLE = {
         ("mueller", {"kauf@xn--mller-kva.example"}),
         ("mmueler", set()),
         ("gross", {"kauf@xn--mller-kva.example"}),
+        # the other alphabet
+        ("ivan alyoshin", {"ivan@example.com"}),
+        ("olga shcherbakova", {"olga@example.com"}),
+        ("Щербаков", {"olga@example.com"}),
+        ("chekhov", {"dmitri@example.com"}),
+        ("дмитрий чехов", {"dmitri@example.com"}),
+        ("Чехову dmit", {"dmitri@example.com"}),
+        ("дмитрий chehkov", {"dmitri@example.com"}),
         ("京", {"kauf@xn--mller-kva.example"}),
         ("北京", {"kauf@xn--mller-kva.example"}),
         ("' OR 1=1 --", set()),

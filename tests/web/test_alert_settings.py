@@ -83,6 +83,7 @@ def test_a_new_zone_moves_the_digest(context: AppContext, client: httpx.Client, 
         ({"quiet": "on", "quiet_from": "08:00"}, "would never be quiet"),
         ({"digest": "24"}, "Choose one of the list"),
         ({"digest": "-1"}, "Choose one of the list"),
+        ({"digest": "0099"}, "Choose one of the list"),
         ({"digest": "٣"}, "Choose one of the list"),
     ],
 )

@@ -45,6 +45,7 @@ def values(client: httpx.Client, typed: str) -> list[tuple[str, str]]:
         ("shop@", ["shop@bergmann.example"]),
         ("bregbau", ["anna@bergbau.example", "never@bergbau.example"]),
         ("иукп", ["anna@bergbau.example", "never@bergbau.example", "shop@bergmann.example"]),
+        ("анна берг", ["anna@bergbau.example"]),
         ("b", []),
         ("", []),
         ("nobody", []),

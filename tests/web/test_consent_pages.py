@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from tests.web.conftest import ClientOf, MakeUser
 from tests.web.mail_world import agree, make_account
-from tests.web.reading import every, text_at, words
+from tests.web.reading import every, only, text_at, words
 from tracker.consent.preferences import preference
 from tracker.consent.rules import ConsentState
 from tracker.models import Account, ConsentEntry, MessageBody, PolicyChange, Recipient, User
@@ -79,7 +79,11 @@ def test_whose_rules_hold_is_said_and_can_be_declared(context: AppContext, clien
     assert "Rules of FR · by the address" in text_at(client.get(f"/recipients/{luc}/rights"), ".consent-whose")
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "us"})
     assert "Rules of US · as noted here" in text_at(client.get(f"/recipients/{luc}/rights"), ".consent-whose")
-    client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": "F1"})
+    refused = client.post(f"/recipients/{luc}", data={"name": "Luc", "jurisdiction": "F1", "never_track": "on"})
+    assert (refused.status_code, "country code" in text_at(refused, "#jurisdiction-wrong")) == (422, True)
+    shown = {name: only(refused, f"#{name}").attrs for name in ("name", "jurisdiction", "never_track")}
+    assert (shown["name"]["value"], shown["jurisdiction"]["value"]) == ("Luc", "F1")
+    assert "checked" in shown["never_track"]
     assert person(context, "luc@example.fr").jurisdiction == "US"
     client.post(f"/recipients/{luc}", data={"name": "", "jurisdiction": ""})
     assert person(context, "luc@example.fr").jurisdiction is None
@@ -162,3 +166,20 @@ def test_people_are_asked_in_the_name_of_a_company_or_a_person_never_of_a_host(
         asking = session.exec(select(MessageBody)).one()
     assert "Wonderland Ltd" in f"{asking.html} {asking.text}"
     assert "127.0.0.1\n" not in f"{asking.text}"
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (ConsentState.ASKED, "was asked already and has not answered yet"),
+        (ConsentState.OBJECTED, "has objected and is not asked again"),
+        (ConsentState.BLOCKED, "must never be asked"),
+        (ConsentState.GRANTED, "has agreed already"),
+    ],
+)
+def test_who_is_not_asked_again_is_named_with_the_reason(
+    client: httpx.Client, context: AppContext, sender: User, state: ConsentState, why: str
+) -> None:
+    agree(context, "anna@example.org", state=state)
+    client.post("/asking", data={"to": "anna@example.org", "language": "en"})
+    assert text_at(client.get("/recipients"), ".flash").startswith(f"Not asked: anna@example.org {why}.")

@@ -24,6 +24,8 @@ class Pet(RequestModel):
     age: Annotated[int, Field(ge=0)] | None = 3
     is_tame: bool = True
     secret: str | None = None
+    toys: Annotated[list[Annotated[SingleLine, Field(max_length=9)]], Field(max_length=2)] = []
+    breed: Annotated[SingleLine, Field(max_length=9)] = ""
     home: Server | None = None
 
 
@@ -69,6 +71,9 @@ def test_a_nested_model_is_read_from_the_fields_with_its_prefix() -> None:
         ({"age": "old"}, "age", "This must be a whole number."),
         ({"age": "-1"}, "age", "This must be 0 or more."),
         ({"kind": "fish"}, "kind", "This must be one of 'cat' or 'dog'."),
+        ({"breed": "x" * 10}, "breed", "This is longer than 9 characters."),
+        ({"toys": ["x" * 10]}, "toys", "This is longer than 9 characters."),
+        ({"toys": ["ball"] * 3}, "toys", "This has more than 2 entries."),
         ({"name": "a\tb"}, "name", "This must be one line, without control characters."),
     ],
 )

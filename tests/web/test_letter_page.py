@@ -1,6 +1,7 @@
 """A letter is shown safely, says what it is and why, gives its files as files, and can be answered."""
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -11,8 +12,9 @@ from tests.web.conftest import ClientOf
 from tests.web.letters_world import GALLERY, Came, make_mailbox, receive
 from tests.web.mail_world import ANNA, Written, make_account, write
 from tests.web.reading import attribute, every, only, text_at
+from tracker.crm.customers import CustomerChange, create_customer
 from tracker.inbound.parse.letter import parse as understood
-from tracker.models import Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
+from tracker.models import EnquiryStatus, Letter, LetterAttachment, LetterBody, Message, MessageBody, Notification, User
 from tracker.notifications.notify import notify
 from tracker.runtime.context import AppContext
 from tracker.web.inbox.labels import excerpt
@@ -166,6 +168,19 @@ def test_repeats_enquiry_and_answered_message_are_a_link_away(
     )
 
 
+@pytest.mark.parametrize(("name", "shown"), [("The atelier", "The atelier"), ("", "anna@atelier.example")])
+def test_it_says_to_whom_the_rules_would_bind_it_today(
+    client: httpx.Client, context: AppContext, alice: User, name: str, shown: str
+) -> None:
+    (letter,) = receive(context, make_mailbox(context, alice), Came("x", "anna@atelier.example"))
+    with context.database.session_scope() as session:
+        create_customer(session, CustomerChange(name=name, addresses=["anna@atelier.example"]), alice)
+    for act in ("bind", "unbind"):
+        client.post(f"/letters/{letter.public_id}/binding", data={"act": act, "to": "anna@atelier.example"})
+    page = client.get(f"/letters/{letter.public_id}")
+    assert f"By the rules it would be bound to {shown} today." in " ".join(page.text.split())
+
+
 @pytest.mark.parametrize("path", ["", "/content", "/raw", "/files/abc"])
 def test_a_letter_is_its_persons_alone(
     client: httpx.Client, client_of: ClientOf, context: AppContext, alice: User, bob: User, path: str
@@ -175,6 +190,27 @@ def test_a_letter_is_its_persons_alone(
     for deed in ("reading", "removal", "withdrawal", "withdrawal-end"):
         assert client.post(f"/letters/{letter.public_id}/{deed}").status_code == 404
     assert client.get(f"/compose?letter={letter.public_id}").status_code == 404
+
+
+def test_who_was_given_an_enquiry_meets_no_link_to_what_only_its_owner_sees(
+    client: httpx.Client, client_of: ClientOf, context: AppContext, alice: User, bob: User
+) -> None:
+    (message,) = write(context, alice, Written("Offer 12", (ANNA,)))
+    box = make_mailbox(context, alice)
+    (letter,) = receive(context, box, Came("Re: Offer 12", columns={"in_reply_to_message_id": message.id}))
+    with context.database.session_scope() as session:
+        whose: dict[str, Any] = {
+            "letter_id": letter.id,
+            "user_id": alice.id,
+            "mailbox_id": box.id,
+            "manager_id": bob.id,
+        }
+        session.add(EnquiryStatus(**whose, received_at=letter.received_at))
+    owners = {f"/mail/{message.public_id}#timeline", f"/mailboxes/{box.public_id}"}
+    for browser, seen in ((client, owners), (client_of(bob), set[str]())):
+        page = browser.get(f"/letters/{letter.public_id}")
+        assert {attribute(link, "href") for link in every(page, "main a")} & owners == seen
+        assert bool(every(browser.get("/enquiries"), ".letter-answers")) == bool(seen)
 
 
 def test_looking_at_it_reads_it_and_its_bell_line(client: httpx.Client, context: AppContext, alice: User) -> None:

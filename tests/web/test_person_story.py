@@ -14,6 +14,7 @@ from tests.web.reading import attribute, every, text_at, words
 from tracker.crm.customers import CustomerChange, create_customer
 from tracker.crm.orders import OrderChange, save_order
 from tracker.crm.records import find_record
+from tracker.crm.shops import NewGroup, NewShop, save_group, save_shop
 from tracker.models import Customer, EnquiryStatus, Event, Message, Recipient, User
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
@@ -193,3 +194,39 @@ def test_a_story_takes_few_statements(context: AppContext, client: httpx.Client,
         with noted(context) as statements:
             client.get(path)
         assert statements.count <= MOST_STATEMENTS, path
+
+
+def test_nobody_becomes_a_customer_by_whom_nobody_could_be_known(
+    client: httpx.Client, context: AppContext, customer: Customer
+) -> None:
+    """The list of all customers could not show them."""
+    emptied = client.post(f"/customers/{customer.public_id}", data={"name": "", "addresses": "", "external_id": ""})
+    assert emptied.status_code == 422
+    assert text_at(emptied, ".wrong") == "Give a name, an e-mail address or an id of your own."
+    assert "Anna Petit" in client.get("/customers").text
+
+
+def test_one_of_before_has_words_instead_of_a_name(client: httpx.Client, context: AppContext, alice: User) -> None:
+    with context.database.session_scope() as session:
+        customer = Customer(source="by_hand")
+        session.add(customer)
+    pages = ("/customers", f"/customers/{customer.public_id}", f"/customers/{customer.public_id}/details")
+    assert ["(no name)" in client.get(page).text for page in pages] == [True, True, True]
+
+
+def test_what_is_refused_of_a_short_form_is_said_with_the_name_of_its_field(
+    client: httpx.Client, customer: Customer
+) -> None:
+    there = f"/customers/{customer.public_id}"
+    client.post(f"{there}/orders", data={"number": "0402", "status": "x" * 101})
+    assert text_at(client.get(f"{there}/details"), ".flash").startswith("Status: This is longer than 100 characters.")
+
+
+def test_what_is_said_of_a_group_and_a_shop_that_go_is_true(client: httpx.Client, context: AppContext) -> None:
+    with context.database.session_scope() as session:
+        group = save_group(session, None, NewGroup(name="North"))
+        shop = save_shop(session, None, NewShop(name="Chairs"))
+    client.post(f"/settings/groups/{group.public_id}", data={"act": "remove"})
+    assert text_at(client.get("/settings/groups"), ".flash") == "The group is deleted."
+    client.post(f"/settings/shops/{shop.public_id}/removal")
+    assert text_at(client.get("/settings/groups"), ".flash") == "The shop is removed."

@@ -77,6 +77,16 @@ def test_what_was_typed_on_the_other_keyboard_is_found_and_said(
     assert f"{meant} 12" in client.get(f"/search?part=lines&q={quote(typed)}").text
 
 
+def test_a_name_is_found_in_both_alphabets_however_it_was_typed(
+    context: AppContext, client: httpx.Client, alice: User
+) -> None:
+    write(context, alice, Written("Offer", (To("i@x.example", "Анна Иванова"), To("b@x.example", "Anna Ivanova"))))
+    for typed in ("anna ivanova", "Анна Ивановой", "anna иванова"):
+        assert sorted(results_of(client, typed)["Recipients"]) == ["b@x.example", "i@x.example"], typed
+        assert results_of(client, typed)["Mail"] == ["Offer"]
+        assert not every(client.get(f"/search?q={quote(typed)}"), ".search-meant")
+
+
 @pytest.mark.parametrize("typed", ["", "   ", "%", "\u202e", "x" * 1000, "nowhere", "'\"*:()-^"])
 def test_whatever_is_typed_is_answered(client: httpx.Client, typed: str) -> None:
     assert results_of(client, typed) == {}

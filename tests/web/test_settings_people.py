@@ -149,6 +149,8 @@ def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, c
         "The reason is missing"
         in client.post("/settings/policy", data={"policy": "notice", "reason": " too short"}).text
     )
+    too_long = client.post("/settings/policy", data={"policy": "notice", "reason": "x" * 2001})
+    assert ("This is longer than 2000 characters." in too_long.text, "x" * 2001 in too_long.text) == (True, True)
     client.post("/settings/policy", data={"policy": "notice", "reason": "existing customers, § 7 (3)"})
     page = client.get("/settings/policy").text
     assert "History of changes" in page

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from pixel.server import server_config
 from tracker.commands import CommandError
+from tracker.commands.ports import port_is_taken
 from tracker.runtime.interpreter import keep_what_is_loaded, take_short_turns
 from tracker.runtime.settings import Network
 
@@ -47,7 +48,3 @@ def run_server(app: ASGIApp, host: str, port: int, trusted_proxies: tuple[Networ
             raise CommandError("Inkling could not start; the lines above say why.") from None
         raise port_is_taken(host, port) from None
     return 0 if server.started else 1
-
-
-def port_is_taken(host: str, port: int) -> CommandError:
-    return CommandError(f"The port {port} of {host} cannot be used; it may be taken. Choose another with --port.")

@@ -12,6 +12,7 @@ from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 
 MIN_REASON = 10
+MAX_REASON = 2000
 DEFAULTS: dict[str, Any] = {
     "policy": Pack.STRICT.value,
     "policy_reason": "",
@@ -66,7 +67,8 @@ def workspace_pack(session: Session) -> Pack:
 
 
 def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str]:
-    """Why this policy cannot be chosen, by field: none of ours, looser than strict without a written reason, above the ceiling."""
+    """Why this policy cannot be chosen, by field: none of ours, looser than strict without a written reason, a reason of
+    more than :data:`MAX_REASON` characters, above the ceiling."""
     if policy not in set(Pack):
         return {"policy": LocalizedText("Choose one of the three policies.")}
     if policy == Pack.NOTICE and len(reason.strip()) < MIN_REASON:
@@ -74,6 +76,8 @@ def policy_problems(policy: str, reason: str, ceiling: Ceiling) -> dict[str, str
             "The reason is missing. Write in ten characters or more on what ground you track people who were not asked."
         )
         return {"reason": sentence}
+    if len(reason) > MAX_REASON:
+        return {"reason": LocalizedText("This is longer than %(most)s characters.", most=MAX_REASON)}
     try:
         ceiling.check_policy(Pack(policy))
     except CeilingError as error:

@@ -108,7 +108,7 @@ class _Part:
         for number, (change, customer) in enumerate(zip(self._changes, known, strict=True)):
             try:
                 if customer is None:
-                    refuse_nameless(change)
+                    refuse_nameless(change, change.addresses)
                     refuse_own_addresses(self._session, map(lookup_form, change.addresses))
                     self._values(change)
                     self._new.append((number, change))

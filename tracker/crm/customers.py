@@ -53,7 +53,6 @@ def create_customer(
     silent: bool = False,
 ) -> Customer:
     """Makes a customer. ``by`` hears nothing of being the manager; ``silent`` tells no manager. Raises :class:`ActionError`."""
-    refuse_nameless(new)
     customer = Customer(source=source, external_id=new.external_id)
     try:
         with session.begin_nested():
@@ -65,9 +64,9 @@ def create_customer(
     return customer
 
 
-def refuse_nameless(new: CustomerChange) -> None:
+def refuse_nameless(customer: Customer | CustomerChange, addresses: Sequence[object]) -> None:
     """Raises :class:`ActionError` for a customer by which nobody could be known."""
-    if not (new.name or new.addresses or new.external_id):
+    if not (customer.name or addresses or customer.external_id):
         raise ActionError("invalid", LocalizedText("Give a name, an e-mail address or an id of your own."), "name")
 
 
@@ -122,6 +121,7 @@ def _apply(
     if "addresses" in fields_set and set_addresses(session, customer, change.addresses):
         touch(customer)
         changed = True
+    refuse_nameless(customer, addresses_of(session, [customer.id]).get(customer.id, []))
     session.add(customer)
     session.flush()
     if is_new:

@@ -13,7 +13,7 @@ COLD = 10**6
 
 def warmth(opens: int, clicks: int, last: datetime, moment: datetime) -> float:
     """Points, halved every :data:`HALF_LIFE` since the last sign of a person."""
-    return _points(opens, clicks) * 0.5 ** (max(moment - last, timedelta()) / HALF_LIFE)
+    return float(_points(opens, clicks) * 0.5 ** (max(moment - last, timedelta()) / HALF_LIFE))
 
 
 def heat(opens: int, clicks: int, last: datetime) -> float:

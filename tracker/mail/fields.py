@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticKnownError
 
 from tracker.mail.addresses import normalise
@@ -20,6 +20,15 @@ class RequestModel(BaseModel):
     """What a caller sends: unknown fields are refused, nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_characters(cls, value: Any) -> Any:
+        """Before any other validator: a sentence that quotes half a character could not be written."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                _refuse_half_characters(text)
+        return value
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:

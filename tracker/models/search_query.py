@@ -8,7 +8,7 @@ what it holds is counted.
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -72,12 +72,18 @@ class NewestRows:
     """The newest rows of each kind: by the number of each its words, between spaces."""
 
     words: Mapping[SearchKind, Mapping[int, str]]
+    _with_term: dict[tuple[SearchKind, SearchTerm], set[int]] = field(default_factory=dict)
+    """What was looked for already: every question asks several times."""
 
-    def holding(self, kind: SearchKind, question: Question) -> list[int]:
+    def holding(self, kind: SearchKind, question: Question) -> set[int]:
         """Those that fulfil the question."""
-        groups = [[_place_of(term) for term in group] for group in question]
-        rows = self.words[kind].items()
-        return [id_ for id_, words in rows if all(any(place in words for place in group) for group in groups)]
+        return set.intersection(*(set().union(*(self._with(kind, term) for term in group)) for group in question))
+
+    def _with(self, kind: SearchKind, term: SearchTerm) -> set[int]:
+        if (kind, term) not in self._with_term:
+            place = _place_of(term)
+            self._with_term[kind, term] = {id_ for id_, words in self.words[kind].items() if place in words}
+        return self._with_term[kind, term]
 
     def rare(self, kind: SearchKind, question: Question) -> Question:
         """What of the question the index is asked for: what stands often is not, unless everything does."""
@@ -132,7 +138,7 @@ def _newest(
     session: Session, kinds: Kinds, question: Question, each: int, rows: NewestRows
 ) -> dict[SearchKind, list[int]]:
     """Of kinds whose newest rows hold it often enough, the index is not asked."""
-    ids = {kind: set(rows.holding(kind, question)) for kind in kinds}
+    ids = {kind: rows.holding(kind, question) for kind in kinds}
     number, parts = _entry_number(session), list[Any]()
     for kind in (kind for kind in kinds if len(ids[kind]) < each):
         indexed = select(number.label("entry")).where(*_asked(session, kind, question, kinds[kind], rows))
@@ -175,10 +181,11 @@ def _place_of(term: SearchTerm) -> str:
 def _meant(session: Session, kinds: Kinds, question: Question, rows: NewestRows) -> Question | None:
     """The question with what may have been meant in place of words that nothing holds; None when there is nothing like them, when
     each word stands somewhere, or when too many stand nowhere. The newest rows are looked through first, then the index."""
-    texts = {group[0].text for group in question}
-    unknown = texts - rows.beginnings(texts)
-    if len(texts) > 1:  # of one alone the index has been asked
-        unknown -= _beginnings(session, kinds, sorted(unknown))
+    known = rows.beginnings(term.text for group in question for term in group)
+    groups = [group for group in question if not any(term.text in known for term in group)]
+    if len(question) > 1:  # of one alone the index has been asked
+        known = _beginnings(session, kinds, sorted({term.text for group in groups for term in group}))
+    unknown = {group[0].text for group in groups if not any(term.text in known for term in group)}
     if not 0 < len(unknown) <= MOST_SLIPS:
         return None
     close = {word: variants(word) & rows.beginnings(variants(word)) for word in unknown}

@@ -4,7 +4,7 @@ Such mail is never tracked. Its link is put into the copy at hand-over, so neith
 """
 
 import html as entities
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from tracker.outbound.send import enqueue_composed
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
 from tracker.runtime.database import now
-from tracker.runtime.localized_text import LocalizedText
+from tracker.runtime.localized_text import N_, LocalizedText
 
 PLACE = "https://link.invalid/yours"
 """Stands in the row where each copy has its own link."""
@@ -59,7 +59,7 @@ def _ask_one(
     session.flush()
     states = consent_of(session, [recipient.id])[recipient.id]
     wanted = [purpose for purpose in MEASURED if states[purpose] not in (ConsentState.GRANTED, ConsentState.BLOCKED)]
-    if recipient.never_track or not wanted:
+    if recipient.never_track or not wanted or any(states[purpose] in _NOT_ASKED for purpose in wanted):
         return RequestOutcome(mailbox.address, problem=_why_not(recipient, [states[purpose] for purpose in MEASURED]))
     shown = notice(session, context, language)
     draft = _question(session, context, user, mailbox, language, account_id)
@@ -90,10 +90,19 @@ def _ask_one(
     return RequestOutcome(mailbox.address, message)
 
 
+_NOT_ASKED: Mapping[ConsentState, str] = {
+    ConsentState.BLOCKED: N_("must never be asked"),
+    ConsentState.OBJECTED: N_("has objected and is not asked again"),
+    ConsentState.ASKED: N_("was asked already and has not answered yet"),
+}
+
+
 def _why_not(recipient: Recipient, states: Sequence[ConsentState]) -> str:
-    if ConsentState.BLOCKED in states:
-        return LocalizedText("must never be asked")
-    return LocalizedText("is on the never-track list") if recipient.never_track else LocalizedText("has agreed already")
+    if recipient.never_track and ConsentState.BLOCKED not in states:
+        return LocalizedText("is on the never-track list")
+    reasons = (text for state, text in _NOT_ASKED.items() if state in states)
+    reason = next(reasons, N_("has agreed already"))
+    return LocalizedText(reason)
 
 
 def _question(

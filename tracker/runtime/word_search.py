@@ -1,7 +1,8 @@
 """Words as the search sees them, and what a person typed as a question about them. Pure.
 
 A text becomes its words: in lower case, whatever the script; Latin letters without their accents, Cyrillic ё as е; signs divide.
-A question asks that each of its words stands in the text, as the beginning of a word, in whatever form: its ending is left off.
+A question asks that each of its words stands in the text, as the beginning of a word, in whatever form: its ending is left off;
+in Latin or Russian letters (``ivanov`` is ``Иванов``).
 """
 
 import re
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import idna
+
+from tracker.runtime.transliteration import spellings
 
 LONGEST = 60
 """Characters of a word; what is longer is cut, in texts and questions alike."""
@@ -126,7 +129,15 @@ def question_of(text: str) -> Question:
     words = list(dict.fromkeys(_words(text)))[:MOST_WORDS]
     if len(words) > 1 and len(words[-1]) == 1 and words[-1].isalpha() and not _WIDE.match(words[-1]):
         words.pop()  # somebody has just begun to type it
-    return tuple((SearchTerm(_stem(word), len(word) > 1 and not _WIDE.match(word)),) for word in words)
+    return tuple(tuple(_terms(word)) for word in words)
+
+
+def _terms(word: str) -> Iterator[SearchTerm]:
+    """The word itself first, then as the other alphabet spells it."""
+    stem = _stem(word)
+    yield SearchTerm(stem, len(word) > 1 and not _WIDE.match(word))
+    others = spellings(stem if _CYRILLIC.fullmatch(word) else word)
+    yield from map(SearchTerm, dict.fromkeys(map(_stem, others)))
 
 
 def answers(question: Question, words: Iterable[str]) -> bool:

@@ -119,6 +119,25 @@ def test_malformed_bodies(bob: Caller, content: bytes) -> None:
     assert response.status_code in (400, 422)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/accounts", {"address": "\ud800"}, "address"),
+        ("POST", "/accounts", {"address": "a@b.example", "smtp": {"host": "\ud800", "port": 25}}, "smtp.host"),
+        ("POST", "/accounts", {"address": "a@b.example", "preset": "\ud800"}, "preset"),
+        ("POST", "/customers", {"addresses": ["a@b.example", "\ud800"]}, "addresses"),
+        ("PATCH", "/me", {"timezone": "\ud800"}, "timezone"),
+        ("POST", "/messages", {"to": [{"address": "\ud800"}], "subject": "x"}, "to.0.address"),
+    ],
+)
+def test_half_a_character_is_refused_by_the_name_of_its_field(
+    bob: Caller, method: str, path: str, body: Any, field: str
+) -> None:
+    """A sentence that quoted it could not be written."""
+    errors = problem(bob.raw(method, path, json.dumps(body).encode()), 422)["errors"]
+    assert (field, "string_unicode") in [(error["field"], error["code"]) for error in errors]
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_body_too_large(bob: Caller, chunked: bool) -> None:
     content = json.dumps({"name": "x" * LARGEST}).encode()

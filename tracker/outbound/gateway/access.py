@@ -1,9 +1,8 @@
 """Who may submit what: app tokens, wrong tries, sending addresses, messages per hour. Synchronous."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -198,7 +197,8 @@ def submit(
     """
     sender = _sender(context, submitter)
     try:
-        with _deciding(context) as session:
+        with context.database.reading() as session:
+            session.info.update(_workspace(context))
             outgoing = read_submitted(session, context, sender, mail_from, rcpt_tos, raw)
     except SendError as error:
         raise Refused(_REPLIES.get(error.code, "554 5.6.0 This message cannot be sent")) from None
@@ -206,25 +206,21 @@ def submit(
     return context.database.commit_together(_accept, submission)
 
 
-@contextmanager
-def _deciding(context: AppContext) -> Iterator[Session]:
-    """A session for reading that knows the workspace already."""
-    with context.database.reading() as session:
-        session.info.update(_workspace(context))
-        yield session
+Planned = tuple[Outgoing, Sequence[PlannedRecipient]]
 
 
 def _accept(group: Sequence[ReadSubmission]) -> list[str]:
-    """Plans outside the transaction that writes: it takes longest. Words are indexed by the worker."""
-    context, accepted = group[0].context, dict[Marked, str]()
-    with _deciding(context) as session:
-        plans = plan_all(session, context, [each.outgoing for each in group])
-    planned = {each.key: (each.outgoing, plan) for each, plan in zip(group, plans, strict=True)}
+    """On SQLite, which has one writer at a time, plans before the transaction that writes. Words are indexed by the worker."""
+    context, accepted, planned = group[0].context, dict[Marked, str](), dict[Marked, Planned]()
+    if context.database.is_sqlite:
+        with context.database.reading() as session:
+            planned = _planned(session, group)
     marked = {each.key for each in group if each.mark}
     while True:
         try:
             with context.database.session_scope(hooks=False) as session:
                 _check_tokens(session, {each.submitter.token_id for each in group})
+                planned = planned or _planned(session, group)
                 new = _write(session, {key: each for key, each in planned.items() if key not in accepted}, marked)
             break
         except SubmittedBefore:
@@ -236,9 +232,16 @@ def _accept(group: Sequence[ReadSubmission]) -> list[str]:
     return [(accepted | new)[each.key] for each in group]
 
 
+def _planned(session: Session, group: Sequence[ReadSubmission]) -> dict[Marked, Planned]:
+    context = group[0].context
+    session.info.update(_workspace(context))
+    plans = plan_all(session, context, [each.outgoing for each in group])
+    return {each.key: (each.outgoing, plan) for each, plan in zip(group, plans, strict=True)}
+
+
 def _write(
     session: Session,
-    planned: Mapping[Marked, tuple[Outgoing, Sequence[PlannedRecipient]]],
+    planned: Mapping[Marked, Planned],
     marked: Collection[Marked],
 ) -> dict[Marked, str]:
     """The public ids of the new messages. Raises :class:`SubmittedBefore`."""

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from uvicorn.loops.auto import auto_loop_factory
+
 from pixel.connections import ConnectionGuard, ServerLimits, raise_descriptor_limit
 from tracker.outbound.gateway.access import GatewayLimits
 from tracker.outbound.gateway.session import ClientSlot, GatewaySession
@@ -43,7 +45,7 @@ class Gateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shutdown: asyncio.Event | None = None
         self._listeners: list[socket.socket] = []
-        self._welcomes: set[asyncio.Task[None]] = set()
+        self._welcomes: dict[asyncio.Task[None], ClientSlot] = {}
         self._sessions: set[GatewaySession] = set()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
         self._guard = _guard(self._limits, context.settings.trusted_proxies)
@@ -66,7 +68,7 @@ class Gateway:
         self.listen()
         take_short_turns()
         serving = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._live(serving)), name="gateway", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(serving,), name="gateway", daemon=True)
         self._thread.start()
         serving.wait()
 
@@ -80,6 +82,10 @@ class Gateway:
             listener.close()
         self._pool.shutdown()
 
+    def _run(self, serving: threading.Event) -> None:
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            runner.run(self._live(serving))
+
     async def _live(self, serving: threading.Event) -> None:
         self._loop, self._shutdown = asyncio.get_running_loop(), asyncio.Event()
         for listener in self._listeners:
@@ -89,8 +95,8 @@ class Gateway:
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
-        for welcome in self._welcomes:
-            welcome.cancel()
+        for place in list(self._welcomes.values()):
+            place.end()
         await asyncio.gather(*self._welcomes, return_exceptions=True)
         await self._say_goodbye()
 
@@ -111,22 +117,16 @@ class Gateway:
             self._loop.call_later(1, self._open_door, listener)
             return
         line.setblocking(False)
-        place = ClientSlot(self._guard, str(peer[0]), line.close)
+        place = ClientSlot(self._guard, str(peer[0]), partial(_hang_up, line))
         if not place.is_held:
             _refuse(line)
             return
         welcome = self._loop.create_task(self._welcome(line, place))
-        place.end = welcome.cancel
-        self._welcomes.add(welcome)
-        welcome.add_done_callback(partial(self._welcomed, line, place))
-
-    def _welcomed(self, line: socket.socket, place: ClientSlot, welcome: asyncio.Task[None]) -> None:
-        self._welcomes.discard(welcome)
-        if welcome.cancelled():  # perhaps before its first step
-            place.leave()
-            line.close()
+        self._welcomes[welcome] = place
+        welcome.add_done_callback(self._welcomes.pop)
 
     async def _welcome(self, line: socket.socket, place: ClientSlot) -> None:
+        """Never cancelled, for uvloop would forget the session of a line that it is just connecting: the line is hung up."""
         try:
             encrypted = self._tls is not None and await _talks_tls(line)
             _, session = await asyncio.get_running_loop().connect_accepted_socket(
@@ -156,6 +156,11 @@ def _guard(limits: GatewayLimits, trusted_proxies: Sequence[Network]) -> Connect
     most = min(limits.connections, max(16, raise_descriptor_limit() // 8))
     of_source = min(limits.connections_per_source, max(8, most // 4))
     return ConnectionGuard(ServerLimits(connections=most, connections_per_source=of_source), trusted_proxies)
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):  # the other side did
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _refuse(line: socket.socket) -> None:

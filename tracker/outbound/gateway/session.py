@@ -37,6 +37,8 @@ GREETING_WORDS = "Inkling"
 _LINE_LIMIT = 65_536
 _COMMAND_LIMIT = 12_288  # RFC 4954 section 4.
 _AUTH_PARAMETER = re.compile(r"\s+AUTH=\S*", re.IGNORECASE)
+_ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+_USUAL_PATH = re.compile(rf"<({_ATOMS}@{_ATOMS})>((?: [A-Za-z0-9=]+)*)")
 _HAS_STATUS = re.compile(r"\d{3}[ -]\d\.\d{1,3}\.\d{1,3}(?: |$)")
 _STATUS = {
     "221": "2.0.0",
@@ -328,6 +330,8 @@ class GatewaySession(SMTP):
             self.transport.close()
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        if usual := _USUAL_PATH.fullmatch(arg):  # the library's parser takes a third of the loop's time
+            return usual[1], usual[2].lstrip()
         try:
             return super()._getaddr(arg)
         except Exception:  # the library's parser stumbles over some of what is no address

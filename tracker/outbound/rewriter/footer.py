@@ -2,6 +2,7 @@
 
 import hashlib
 import html as entities
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ _MARKUP = (
     '{words} <a href="{url}" style="color:#666666;text-decoration:underline">{label}</a></div>'
 )
 _LONGEST = 4000
+_IN_MARKUP = re.compile(r"<[A-Za-z/!?][^<>]*+\Z")  # a tag or comment that has not ended: what follows is no element
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def _block(html: str, link: Link) -> tuple[int, int] | None:
     tag = read_start_tag(html, opening) if opening >= 0 else None
     name = html[opening + 1 : opening + 4].lower()
     if tag is None or name != "div" or "<" in html[tag.end : start]:
+        return None
+    if _IN_MARKUP.search(html, max(0, opening - _LONGEST), opening) is not None:
         return None
     closing = html.find("<", end)
     if html[closing : closing + 6].lower() != "</div>" or html[end:closing].strip():

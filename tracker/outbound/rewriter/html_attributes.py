@@ -87,8 +87,10 @@ def without(html: str, attribute: Attribute) -> tuple[int, int, str]:
     while html[start - 1] in _SPACE:
         start -= 1
     rest = attribute.end
+    if html[rest] == "/":  # the space stays, or the slash would become the end of a bare value before
+        return attribute.start, rest, ""
     if html[rest] not in _SPACE:
-        return start, rest, "" if html[rest] in "/>" else " "
+        return start, rest, "" if html[rest] == ">" else " "
     while html[rest] in _SPACE:
         rest += 1
     # An attribute whose name begins with "=" would become the value of the one before.

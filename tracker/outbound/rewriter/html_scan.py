@@ -27,7 +27,10 @@ NO_TRACK = "data-no-track"
 _CONDITIONAL_WATCHED = LINKS | {"img"}
 _TAGS = _CONDITIONAL_WATCHED | {"html", "body", "blockquote", "base"}
 _NAME_END = r"(?=[\t\n\f\r />])"
-_WATCHED = re.compile(rf"</?(?:{'|'.join(sorted(_TAGS))}){_NAME_END}|<!--\[if|({quoted.MAY_BEGIN})", re.DOTALL)
+_WATCHED = re.compile(
+    rf"</?(?:{'|'.join(sorted(_TAGS))}){_NAME_END}|<!--\[if|{quoted.FROM_COMMENT}|({quoted.MAY_BEGIN})", re.DOTALL
+)
+_ORIGINAL_MESSAGE = re.compile(quoted.FROM_COMMENT, re.IGNORECASE)
 _ELEMENT = re.compile(rf"</?(?:{'|'.join(sorted(quoted.ELEMENTS))}){_NAME_END}")
 _HEAD = frozenset({"html", "head", "meta", "link", "base", "basefont", "bgsound", "template", "frameset", *RAW_TEXT})
 _VOID = frozenset(
@@ -179,12 +182,14 @@ class _Scan:
     def _begin_quote(self, token: Token, tag: str) -> None:
         values = " ".join(value for name, value in token.attrs or () if name in quoted.ATTRIBUTES).lower()
         if tag != "blockquote" and quoted.begins_from_here(values):
-            self._quote = _Region("")
+            self._quote_from(token.col, "")
         elif tag == "blockquote" or quoted.begins_within(values):
-            self._quote = _Region(tag)
-        if self._quote is not None:
-            self._quote_start = token.col
-            self._set_last_place(token.col)
+            self._quote_from(token.col, tag)
+
+    def _quote_from(self, start: int, tag: str) -> None:
+        """The older message begins, and goes on to the end of that element; to the end of the document without one."""
+        self._quote, self._quote_start = _Region(tag), start
+        self._set_last_place(start)
 
     def _set_last_place(self, offset: int) -> None:
         """The first call decides; a place inside a link or an element nobody sees is no place."""
@@ -251,6 +256,8 @@ class _Scan:
 
     def _comment(self, token: Token) -> None:
         """What a conditional comment holds is markup to the program that understands it (Outlook for Windows)."""
+        if self._quote is None and _ORIGINAL_MESSAGE.fullmatch(token.source or "") is not None:
+            self._quote_from(token.col, "")
         if (token.data or "")[:3].lower() != "[if":
             return
         self._last_tag = token.col

@@ -17,6 +17,14 @@ WITHIN = (
     "mail-editor-reference-message",
     "olk_src_body_section",
     "missive_quote",
+    "freshdesk_quote",
+    "mb_quote",
+    "quoted-content",
+    "border-left:2px solid #c3d9e5",
+    "mail-quote-collapse",
+    "js-readmsg-msg",
+    "aolreplacedbody",
+    "inoteshistory",
     "messagereplysection",
     "isreplycontent",
     "__quoted_text__",
@@ -28,10 +36,17 @@ FROM_HERE = (
     "appendonsend",
     "outlookmessageheader",
     "zwchr",
+    "stopspelling",
+    "replysplit",
+    "ms-outlook-mobile-body-separator-line",
+    "border-top:solid #e1e1e1 1.0pt; padding:3.0pt 0",
     "border-top:solid #e1e1e1 1.0pt;padding:3.0pt 0",
     "border-top:solid #b5c4df 1.0pt;padding:3.0pt 0",
 )
 """Marks of a line above the older message: everything after it is quoted."""
+
+FROM_COMMENT = r"<!--\s*+originalmessage\s*+-->"
+"""A pattern for the comment, in lower case, above the older message: everything after it is quoted (Samsung)."""
 
 ELEMENTS = frozenset({"div", "span", "p", "hr", "table", "td", "section"})
 """Elements that carry such marks. A blockquote needs none."""

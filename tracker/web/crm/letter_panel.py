@@ -69,8 +69,8 @@ class LetterPanel:
     history: Sequence[tuple[EnquiryChange, User | None, User | None]]
     letters: Sequence[Letter]
     messages: Sequence[Message]
-    proposed: Customer | Order | None
-    """What the rules would bind it to today, where that is something else."""
+    proposed: str
+    """What the rules would bind it to today, where that is something else: an order's number or a customer's name."""
 
 
 def letter_panel(session: Session, user: User, letter: Letter, work: LetterWork) -> LetterPanel:
@@ -139,12 +139,14 @@ def messages_to(session: Session, user: User, forms: Sequence[str]) -> Sequence[
     return session.exec(mine.order_by(col(Message.listed_at).desc()).limit(SHOWN)).all()
 
 
-def _proposed(session: Session, letter: Letter, present: LetterBinding | None) -> Customer | Order | None:
+def _proposed(session: Session, letter: Letter, present: LetterBinding | None) -> str:
     if letter.category not in ("human", "auto_reply"):
-        return None
+        return ""
     preview = BindingPreview(present, propose_binding(session, letter))
     if not preview.is_change or not preview.proposed.is_bound:
-        return None
+        return ""
     if preview.proposed.order is not None:
-        return session.get(Order, preview.proposed.order)
-    return session.get(Customer, preview.proposed.customer)
+        return session.get_one(Order, preview.proposed.order).number
+    customer = session.get_one(Customer, preview.proposed.customer)
+    rows = addresses_of(session, [customer.id]).get(customer.id, [])
+    return customer.name or (rows[0].address if rows else customer.public_id)

@@ -61,15 +61,16 @@ def add_group(request: Request, user: User, form: FormData) -> Response:
 @routes.action(f"{BASE_PATH}/{{id}}")
 def change_group(request: Request, user: User, form: FormData) -> Response:
     """``act`` is save or remove."""
+    is_removed = text(form, "act") == "remove"
 
     def work(session: Session) -> None:
         group = find_record(session, ManagerGroup, request.path_params["id"])
-        if text(form, "act") == "remove":
+        if is_removed:
             delete_group(session, group)
         else:
             save_group(session, group, parse(GroupChange, {**form, "members": _members(form)}))
 
-    return perform(request, BASE_PATH, work, _("Saved."))
+    return perform(request, BASE_PATH, work, _("The group is deleted.") if is_removed else _("Saved."))
 
 
 def _members(form: FormData) -> list[str]:
@@ -86,4 +87,4 @@ def shop_removal(request: Request, user: User, form: FormData) -> Response:
     def work(session: Session) -> None:
         delete_shop(session, find_record(session, Shop, request.path_params["id"]))
 
-    return perform(request, BASE_PATH, work, _("Saved."))
+    return perform(request, BASE_PATH, work, _("The shop is removed."))

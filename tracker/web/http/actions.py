@@ -1,6 +1,6 @@
 """What the forms of pages do: one change in one transaction, then another page that says so, or why not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,11 +8,12 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracker.locale import localize
+from tracker.locale import N_, _, localize
 from tracker.models import User
 from tracker.models.ownership import Owned, owned
 from tracker.models.rows import Row
 from tracker.runtime.localized_text import ActionError
+from tracker.web.http.field_errors import THIS
 from tracker.web.http.templating import context_of, redirect
 
 
@@ -42,8 +43,17 @@ def changing(request: Request, show: Callable[[ActionError], Response]) -> Itera
 
 
 def problem_at(path: str, sentence: str = "%(reason)s") -> Callable[[ActionError], Response]:
-    """To that page, which says what was refused."""
-    return lambda error: redirect(path, sentence % {"reason": localize(error)}, kind="problem")
+    """To that page, which says what was refused, and of which field."""
+    return lambda error: redirect(path, sentence % {"reason": _reason(error)}, kind="problem")
+
+
+_LABELS: Mapping[str, str] = {"name": N_("Name"), "number": N_("Order number"), "status": N_("Status")}
+
+
+def _reason(error: ActionError) -> str:
+    """The sentence; one of "this" field has nothing beside it on another page, so the field is named."""
+    label, says_this = _LABELS.get(error.field), error.sentence.startswith(THIS)
+    return f"{_(label)}: {localize(error)}" if label and says_this else localize(error)
 
 
 def named_row(request: Request, user: User, model: type[Owned]) -> Owned:

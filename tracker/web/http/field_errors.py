@@ -33,6 +33,14 @@ def _value_error(context: _Context) -> str:
     return error.sentence if isinstance(error, LocalizedError) else str(error)
 
 
+def _too_many(context: _Context) -> str:
+    return LocalizedText("This has more than %(most)s entries.", most=context["max_length"])
+
+
+def _too_many_characters(context: _Context) -> str:
+    return LocalizedText("This is longer than %(most)s characters.", most=context["max_length"])
+
+
 _WHOLE_NUMBER = LocalizedText("This must be a whole number.")
 _OBJECT = LocalizedText("This must be a JSON object.")
 _SENTENCES: Mapping[str, Callable[[_Context], str]] = {
@@ -56,8 +64,8 @@ _SENTENCES: Mapping[str, Callable[[_Context], str]] = {
     "greater_than_equal": lambda c: LocalizedText("This must be %(least)s or more.", least=c["ge"]),
     "less_than_equal": lambda c: LocalizedText("This must be %(most)s or less.", most=c["le"]),
     "string_too_short": lambda c: LocalizedText("This is empty."),
-    "string_too_long": lambda c: LocalizedText("This is longer than %(most)s characters.", most=c["max_length"]),
+    "string_too_long": _too_many_characters,
     "too_short": lambda c: LocalizedText("This is empty."),
-    "too_long": lambda c: LocalizedText("This has more than %(most)s entries.", most=c["max_length"]),
+    "too_long": lambda c: _too_many_characters(c) if c["field_type"] == "Value" else _too_many(c),
     "value_error": _value_error,
 }

@@ -72,7 +72,7 @@ _ANSWERABLE = ("human", "auto_reply", "auto_generated", "bulk")
 def letter(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         letter = find_letter(session, user, request.path_params["id"])
-        work = work_of(session, [letter])[letter.id]
+        work = work_of(session, user, [letter])[letter.id]
         shown, origin = _shown(session, letter, work)
         panel = letter_panel(session, user, letter, work)
         origin_sentence = "" if origin is None else sentence_of(session, origin, lambda at: day(at.date().isoformat()))

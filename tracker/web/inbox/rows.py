@@ -45,6 +45,7 @@ class LetterWork:
     manager: User | None
     answered_by: User | None
     answers: Message | None
+    """A message of the reader's own: a colleague's could not be opened."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def rows_of(session: Session, user: User, letters: Sequence[Letter]) -> list[Let
     """The rows of these letters, in as many queries however many they are."""
     if not letters:
         return []
-    works = work_of(session, letters)
+    works = work_of(session, user, letters)
     folded = _repeats(session, [letter.id for letter in letters if letter.counted])
     return [_row(letter, works[letter.id], *folded.get(letter.id, ((), 0))) for letter in letters]
 
@@ -113,15 +114,17 @@ _WORK = (
     .outerjoin(Order, col(Order.id) == col(LetterBinding.order_id))
     .outerjoin(_Manager, col(_Manager.id) == col(EnquiryStatus.manager_id))
     .outerjoin(_Answerer, col(_Answerer.id) == col(EnquiryStatus.answered_by))
-    .outerjoin(Message, col(Message.id) == col(Letter.in_reply_to_message_id))
+    .outerjoin(
+        Message, (col(Message.id) == col(Letter.in_reply_to_message_id)) & (col(Message.user_id) == bindparam("reader"))
+    )
     .where(col(Letter.id).in_(bindparam("letters", expanding=True)))
 )
 """Made once: to make it takes longer than to run it."""
 
 
-def work_of(session: Session, letters: Sequence[Letter]) -> dict[int, LetterWork]:
-    """By the number of the letter; in one statement."""
-    rows = session.execute(_WORK, {"letters": [letter.id for letter in letters]})
+def work_of(session: Session, user: User, letters: Sequence[Letter]) -> dict[int, LetterWork]:
+    """As this reader sees it, by the number of the letter; in one statement."""
+    rows = session.execute(_WORK, {"letters": [letter.id for letter in letters], "reader": user.id})
     return {row[0]: LetterWork(*row[1:]) for row in rows}
 
 

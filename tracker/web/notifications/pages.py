@@ -59,7 +59,7 @@ class Alerts:
             wrong["quiet_until"] = _(
                 "Quiet hours that end when they begin would never be quiet. Choose another end time."
             )
-        if self.digest and not (self.digest.isascii() and self.digest.isdigit() and int(self.digest[:3]) < 24):
+        if self.digest not in dict(digest_hours()):
             wrong["digest"] = _("Choose one of the list.")
         return wrong
 

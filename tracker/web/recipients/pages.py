@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from sqlmodel import Session, col, func, select
 from starlette.datastructures import FormData
@@ -14,12 +14,10 @@ from tracker.locale import _, localize
 from tracker.mail.addresses import AddressError, parse_list
 from tracker.models import Recipient, User
 from tracker.models.rows import rows_by_id
-from tracker.recipients import RecipientChange, change, find_or_make, look_up, matching
+from tracker.recipients import find_or_make, matching
 from tracker.runtime.database import now
-from tracker.runtime.localized_text import ActionError
 from tracker.runtime.paging import read_page
 from tracker.web.crm.letter_panel import colleagues
-from tracker.web.http.forms import parse
 from tracker.web.http.routes import Routes
 from tracker.web.http.templating import context_of, redirect, render
 from tracker.web.messages.activity_labels import consent_label
@@ -143,19 +141,3 @@ def recipient(request: Request, user: User) -> Response:
     with context_of(request).database.reading() as session:
         person = person_named(session, request.path_params["who"])
         return story_page(request, session, user, person)
-
-
-@routes.action("/recipients/{who}")
-def recipient_change(request: Request, user: User, form: FormData) -> Response:
-    """Name, jurisdiction and the never-track switch."""
-    who = request.path_params["who"]
-    try:
-        changes = parse(RecipientChange, form, boxes=("never_track",))
-        with context_of(request).database.session_scope() as session:
-            person = look_up(session, who)
-            change(session, person, changes)
-    except ActionError as error:
-        if error.code != "invalid":
-            raise
-        return redirect(f"/recipients/{quote(who)}/rights", localize(error), kind="problem")
-    return redirect(f"/recipients/{person.public_id}/rights", _("Saved."))

@@ -22,7 +22,7 @@ from tracker.privacy.archive import archive_name, archive_of
 from tracker.privacy.erase import erase
 from tracker.privacy.restrict import restrict, unrestrict
 from tracker.privacy.views import note_view, views_of
-from tracker.recipients import look_up
+from tracker.recipients import RecipientChange, change, look_up
 from tracker.runtime.database import now
 from tracker.runtime.localized_text import ActionError, LocalizedText
 from tracker.web.http.forms import errors_of, parse, text
@@ -43,6 +43,25 @@ def rights(request: Request, user: User) -> Response:
         return _show(request, session, user, look_up(session, request.path_params["who"]))
 
 
+@routes.action("/recipients/{who}")
+def recipient_change(request: Request, user: User, form: FormData) -> Response:
+    """Name, jurisdiction and the never-track switch."""
+    context, who = context_of(request), request.path_params["who"]
+    try:
+        changes = parse(RecipientChange, form, boxes=("never_track",))
+        with context.database.session_scope() as session:
+            person = look_up(session, who)
+            change(session, person, changes)
+    except ActionError as error:
+        if error.code != "invalid":
+            raise
+        with context.database.reading() as session:
+            return _show(
+                request, session, user, look_up(session, who), facts=_typed(form), wrong_facts=errors_of(error)
+            )
+    return redirect(_here(person), _("Saved."))
+
+
 @routes.action("/recipients/{who}/consent")
 def recipient_consent(request: Request, user: User, form: FormData) -> Response:
     """Records a consent event: ``purpose`` (opens, clicks or both), ``state``, ``channel``, ``note``, ``at``, evidence."""
@@ -57,8 +76,7 @@ def recipient_consent(request: Request, user: User, form: FormData) -> Response:
         if error.code != "invalid":
             raise
         with context.database.reading() as session:
-            typed = {name: str(value) for name, value in form.items()}
-            return _show(request, session, user, look_up(session, who), typed, errors_of(error))
+            return _show(request, session, user, look_up(session, who), _typed(form), errors_of(error))
     return redirect(f"{_here(person)}#ledger", _("Recorded in the ledger."))
 
 
@@ -161,6 +179,10 @@ def _with_zone(text: str, zone: str) -> str:
         return text
 
 
+def _typed(form: FormData) -> dict[str, str]:
+    return {name: str(value) for name, value in form.items()}
+
+
 def _show(
     request: Request,
     session: Session,
@@ -169,8 +191,11 @@ def _show(
     typed: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
     wrong: str = "",
+    facts: Mapping[str, str] | None = None,
+    wrong_facts: Mapping[str, str] | None = None,
 ) -> Response:
-    """The tab with what was typed into its form of consent, and what is wrong with the address that confirms an erasure."""
+    """The tab with what was typed into its form of consent or that of ``facts``, and what is wrong with either; ``wrong`` is about
+    the address that confirms an erasure."""
     entries, person = ledger(session, recipient), person_named(session, recipient.public_id)
     context = {
         "person": person,
@@ -186,11 +211,13 @@ def _show(
         "broken": first_broken(entries, recipient.ledger_entries, recipient.ledger_digest),
         "given": typed or {},
         "errors": errors or {},
+        "facts": facts,
+        "wrong_facts": wrong_facts or {},
         "states": [(state, _(words)) for state, words in CONSENT_LABELS.items() if state != ConsentState.UNKNOWN],
         "channels": [(channel, _(CHANNEL_LABELS[channel])) for channel in _BY_HAND],
         "consent_label": consent_label,
     }
-    return render(request, "recipients/privacy_person.html", context, 422 if errors or wrong else 200)
+    return render(request, "recipients/privacy_person.html", context, 422 if errors or wrong or wrong_facts else 200)
 
 
 def _questions(session: Session, person: Recipient, user: User) -> list[tuple[TrackingPause, Letter | None]]:

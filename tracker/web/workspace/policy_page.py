@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tracker.consent.preferences import (
+    MAX_REASON,
     change_rule,
     operator_ceiling,
     preference,
@@ -41,7 +42,7 @@ def policy(request: Request, _user: User) -> Response:
 
 @routes.admin_action(BASE_PATH)
 def save(request: Request, user: User, form: FormData) -> Response:
-    chosen, reason, context = text(form, "policy"), text(form, "reason", 2000), context_of(request)
+    chosen, reason, context = text(form, "policy"), text(form, "reason", MAX_REASON + 1), context_of(request)
     with changing(request, lambda error: _page(request, chosen, reason, errors_of(error), 422)) as session:
         set_policy(session, chosen, reason, user.id, ceiling=operator_ceiling(context))
     return redirect(BASE_PATH, _("The consent policy is now “%(policy)s”.", policy=policy_name(Pack(chosen))))

@@ -11,7 +11,14 @@ from starlette.responses import Response
 
 from tracker import users
 from tracker.consent.notice import name_company
-from tracker.consent.preferences import operator_ceiling, policy_problems, preference, set_policy, set_preference
+from tracker.consent.preferences import (
+    MAX_REASON,
+    operator_ceiling,
+    policy_problems,
+    preference,
+    set_policy,
+    set_preference,
+)
 from tracker.consent.rules import Ceiling, Pack
 from tracker.locale import _, language, localize
 from tracker.models import Preference, Role, User
@@ -53,7 +60,7 @@ def set_up(request: Request, form: FormData) -> Response:
     if has_people(request):
         return redirect("/sign-in")
     form = with_typed_secrets(context, form, ("password",), "")
-    values = {name: text(form, name) for name in FIELDS}
+    values = {name: text(form, name) for name in FIELDS} | {"reason": text(form, "reason", MAX_REASON + 1)}
     password = secret(form, "password")
     wrong = _wrong(values, password, operator_ceiling(context_of(request)))
     if not _code_fits(context, values["code"]):
