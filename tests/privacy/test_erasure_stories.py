@@ -275,13 +275,13 @@ def test_the_retention_of_proof_is_untouched_and_luc_stays(world: tuple[AppConte
 
 def test_what_other_programs_were_told_of_them_goes(world: tuple[AppContext, User]) -> None:
     context, _ = world
-    told = [
+    contents = [
         {"sender": "O'Brien@Client.example", "subject": "My divorce"},
         {"name": "Orla", "addresses": ["luc@other.example", BRIEN]},
         {"sender": "luc@other.example", "subject": f"Ask {BRIEN}"},
     ]
     with context.database.session_scope() as session:
-        for number, data in enumerate(told):
+        for number, data in enumerate(contents):
             body = json.dumps({"type": "letter.received", "data": data})
             session.add(WebhookEvent(public_id=f"told-{number}", kind="letter.received", body=body))
     assert erase(context, BRIEN, "user:1").done["webhook_event"] == 3
