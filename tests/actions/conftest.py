@@ -12,7 +12,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from tests.commands.inkling import Inkling
 from tests.fixtures.contexts import opened_context, password_hash
-from tests.web.conftest import PATIENCE, PLAIN, server, session_token
+from tests.web.conftest import PLAIN, TIMEOUT, server, session_token
 from tracker.models import ApiToken, Delivery, FeedItem, Message, Recipient, Role, User
 from tracker.recipients import find_or_make
 from tracker.runtime.context import AppContext
@@ -70,7 +70,7 @@ class Workspace:
         return self._client()
 
     def _client(self) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, verify=PLAIN, timeout=PATIENCE)
+        client = httpx.Client(base_url=self.url, verify=PLAIN, timeout=TIMEOUT)
         self.clients.append(client)
         return client
 

@@ -21,7 +21,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-PATIENCE = 30_000
+TIMEOUT = 30_000
 """Milliseconds that an expectation waits, as Playwright's actions do: what comes late tells of the machine."""
 
 
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
     Within the block the calling thread counts as running an event loop: asyncio.run() there must move to a thread.
     """
     program = require("chromium-headless-shell", "chromium")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:

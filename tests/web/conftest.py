@@ -35,7 +35,7 @@ from tracker.web.http.sessions import COOKIE, LIFE
 
 # Nothing here goes over TLS, and a client that reads a system's authorities at its beginning takes as long as ten requests.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds for an answer: one that comes late tells of the machine."""
 
 
@@ -155,7 +155,7 @@ def address(context: AppContext) -> Iterator[str]:
 @pytest.fixture
 def visitor(address: str) -> Iterator[httpx.Client]:
     """Somebody who is not signed in. Follows no redirect by itself."""
-    with httpx.Client(base_url=address, verify=PLAIN, timeout=PATIENCE) as client:
+    with httpx.Client(base_url=address, verify=PLAIN, timeout=TIMEOUT) as client:
         yield client
 
 
@@ -165,7 +165,7 @@ def client_of(context: AppContext, address: str) -> Iterator[ClientOf]:
     with ExitStack() as stack:
 
         def make(user: User, **options: object) -> httpx.Client:
-            own: dict[str, Any] = {"base_url": address, "verify": PLAIN, "timeout": PATIENCE, **options}
+            own: dict[str, Any] = {"base_url": address, "verify": PLAIN, "timeout": TIMEOUT, **options}
             client = stack.enter_context(httpx.Client(**own))
             client.cookies.set(COOKIE, session_token(context, user))
             return client

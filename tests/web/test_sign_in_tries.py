@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from tests.fixtures.contexts import PASSWORD, password_hash
-from tests.web.conftest import PATIENCE, PLAIN, MakeUser, server, sign_in
+from tests.web.conftest import PLAIN, TIMEOUT, MakeUser, server, sign_in
 from tracker.models import User
 from tracker.runtime.context import AppContext
 from tracker.runtime.throttle import SignInFailure
@@ -164,7 +164,7 @@ def proxied(make_context: Callable[..., AppContext]) -> Iterator[tuple[AppContex
     context = make_context(TRUSTED_PROXIES="127.0.0.1")
     with context.database.session_scope() as session:
         session.add(User(email="anna@example.com", name="Anna", password_hash=password_hash()))
-    with server(context) as address, httpx.Client(base_url=address, verify=PLAIN, timeout=PATIENCE) as visitor:
+    with server(context) as address, httpx.Client(base_url=address, verify=PLAIN, timeout=TIMEOUT) as visitor:
         yield context, visitor
 
 
