@@ -179,6 +179,7 @@ def test_an_administrator_adds_somebody_changes_the_policy_and_writes_a_template
     expect(page.locator("[data-link]")).to_have_value(re.compile("https?://.+#.+"))
 
     press(page, "[href='/settings/policy']")
+    press(page, "details.fold > summary")
     tab_to(page, "[name=policy]")
     page.keyboard.press("ArrowDown")
     tab_to(page, "[name=reason]")

@@ -9,6 +9,7 @@ from itsdangerous import TimestampSigner
 from sqlmodel import select
 
 from tests.web.conftest import ClientOf, MakeUser
+from tests.web.reading import every, words
 from tracker.consent.preferences import workspace_pack
 from tracker.consent.rules import Pack
 from tracker.models import User
@@ -158,6 +159,24 @@ def test_the_policy_is_changed_with_name_time_and_reason(client: httpx.Client, c
     assert "existing customers, § 7 (3)" in page
     with context.database.reading() as session:
         assert workspace_pack(session) == Pack.NOTICE
+
+
+def test_the_policy_page_says_at_a_glance_what_is_set_and_opens_what_was_refused(client: httpx.Client) -> None:
+    page = client.get("/settings/policy")
+    values = {words(every(row, "h2")[0]): words(every(row, ".fold-value")[0]) for row in every(page, "details.fold")}
+    assert values == {
+        "Who may be tracked?": "Strict: ask first",
+        "What counts as consent?": "A–C · 24 months",
+        "Footer line": "on",
+        "Team totals": "off",
+        "Hidden link": "off",
+        "Mail that is signed already": "off",
+        "History of changes": "",
+    }
+    assert not every(page, "details.fold[open]")
+    refused = client.post("/settings/policy", data={"policy": "notice", "reason": "short"})
+    (open_,) = every(refused, "details.fold[open]")
+    assert words(every(open_, ".fold-value")[0]) == "Strict: ask first", "what is in force, not what was refused"
 
 
 @pytest.mark.parametrize("policy", ["", "loose", "STRICT"])

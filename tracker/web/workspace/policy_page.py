@@ -97,6 +97,7 @@ def save_team_totals(request: Request, user: User, form: FormData) -> Response:
 
 def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status: int = 200) -> Response:
     with context_of(request).database.reading() as session:
+        in_force, roles = workspace_pack(session).value, dict(preference(session, "role_rules"))
         rules, hidden_link = rules_context(session), bool(preference(session, "hidden_link"))
         team_totals = bool(preference(session, "team_totals"))
         unsigns = bool(preference(session, "unsign_submissions"))
@@ -114,8 +115,26 @@ def _page(request: Request, chosen: str, reason: str, wrong: FormErrors, status:
         "footer": footer,
         "footer_words": footer_words,
         "footer_examples": _footer_examples(),
+        "values": {
+            "policy": policy_name(Pack(in_force)),
+            "consent": _consent_value(rules["rules"], roles),
+            "footer": _switched(footer),
+            "team_totals": _switched(team_totals),
+            "hidden_link": _switched(hidden_link),
+            "unsign_submissions": _switched(unsigns),
+        },
     }
     return render(request, "workspace/settings_policy.html", context, status)
+
+
+def _consent_value(rules: Mapping[str, str], roles: Mapping[str, Sequence[str]]) -> str:
+    """What of the consent rules is seen at a glance."""
+    values = [_value(name, rules[name]) for name in ("accepted_grades", "consent_months")]
+    return " · ".join([*values, *([_limits(roles)] if roles else [])])
+
+
+def _switched(on: bool) -> str:
+    return _("on") if on else _("off")
 
 
 def _footer_examples() -> dict[str, str]:
@@ -255,7 +274,7 @@ def _value(name: str, value: Any) -> str:
     if name == "ask_again_days":
         return _days(int(value))
     if name in ("footer", "team_totals"):
-        return _("on") if value else _("off")
+        return _switched(value)
     return _limits(value)
 
 
