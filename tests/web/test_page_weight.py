@@ -13,6 +13,8 @@ from tracker.models import User
 from tracker.runtime.context import AppContext
 
 MOST_RAW, MOST_COMPRESSED = 60 * 1024, 20 * 1024
+ROOM = 1500
+"""Of writing, the heaviest: so much may still be added to it."""
 _IMPORT = re.compile(r"""(?:from|import)\s+["'](\./[^"']+)["']""")
 
 
@@ -21,6 +23,7 @@ def files_of(client: httpx.Client, path: str) -> dict[str, bytes]:
     page = client.get(path)
     wanted = [attribute(element, "href") for element in every(page, "link[rel=stylesheet]")]
     wanted += [attribute(element, "src") for element in every(page, "script[src]")]
+    wanted += ["/static/live.js"] if every(page, "[data-when]") else []
     files: dict[str, bytes] = {}
     while wanted:
         name = wanted.pop()
@@ -48,7 +51,7 @@ def test_a_first_view_is_light(client: httpx.Client, visitor: httpx.Client, cont
         files = files_of(visitor if path == "/sign-in" else client, path)
         assert any(".css" in name for name in files)
         raw, compressed = sum(map(len, files.values())), sum(len(gzip.compress(file, 5)) for file in files.values())
-        if raw > MOST_RAW or compressed > MOST_COMPRESSED:
+        if raw > MOST_RAW or compressed > MOST_COMPRESSED - ROOM * (path == "/compose"):
             heavy[path] = (raw, compressed, {name: len(content) for name, content in files.items()})
     assert heavy == {}
 

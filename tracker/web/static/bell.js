@@ -1,5 +1,9 @@
 // The live bell. One tab of a browser listens for all; each hint makes every tab fetch the truth again.
-import { refresh as refreshPart } from "./live.js";
+
+// Parts that follow must listen before anything is told; elsewhere they come with the first look at the bell.
+const loadLive = () => import("./live.js");
+if (document.querySelector("[data-when]")) await loadLive();
+const refreshPart = async (part) => (await loadLive()).refresh(part);
 
 const bell = document.querySelector("[data-bell]");
 const badge = document.querySelector("[data-bell-count]");

@@ -53,16 +53,8 @@ document.addEventListener("inkling:live", ({ target }) => {
 });
 
 // Days and times are written as the page's language has them, also in a browser that speaks another one.
-if (!navigator.language.toLowerCase().startsWith(lang)) {
-  const { day, clock } = document.body.dataset;
-  const hints = { date: day, time: clock, "datetime-local": `${day} ${clock}` };
-  for (const field of document.querySelectorAll("input:is([type=date], [type=time], [type=datetime-local])")) {
-    const { type, value } = field;
-    field.type = "text";
-    field.placeholder = hints[type];
-    field.value = value.replace(/(\d{4})-(\d\d)-(\d\d)T?/, lang === "ru" ? "$3.$2.$1 " : "$1-$2-$3 ").trim();
-  }
-}
+if (!navigator.language.toLowerCase().startsWith(lang) && document.querySelector("[type=date], [type=time], [type=datetime-local]"))
+  import("./date_fields.js");
 
 // The tab one is on can be seen, however narrow the window.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
