@@ -201,6 +201,19 @@ def test_every_page_is_fit_to_be_seen(
     assert [fault[:240] for fault in faults if "no-such-page" not in fault or "404" not in fault] == []
 
 
+def test_without_scripts_nothing_stands_there_dead(alice: User, open_as: OpenAs, furnished: dict[str, str]) -> None:
+    """A button of a script is away; what stays is a link or sends a form."""
+    page = open_as(alice, "/today", scripts=False)
+    dead = []
+    for path in paths(furnished):
+        page.goto(path)
+        dead += [f"{path}: {text}" for text in page.locator("button[type=button]:visible").all_inner_texts()]
+        dead += [f"{path}: {text}" for text in page.locator("button:visible:not(form *, [form])").all_inner_texts()]
+    page.goto("/settings/templates/new")
+    expect(page.locator(".placeholder-list")).to_contain_text("{{first_name}}")
+    assert dead == []
+
+
 BOXES = [
     ("/mail", ".mail-filter > summary"),
     ("/mail?state=opened", ".mail-save > summary"),
