@@ -240,17 +240,25 @@ def test_a_batch_asks_few_statements_however_many_hits_it_has(context: AppContex
 
 
 @pytest.mark.parametrize(
-    ("hours", "handed_over", "hits_after", "judged_again"),
+    ("hours", "handed_over", "seconds_after", "judged_again"),
     [
-        (-48, -72, 0, False),
-        (-48, -72, 1, True),  # what came since may say something of it
-        (-1, -72, 0, True),  # the windows around it were not over when it was judged
-        (-48, -1, 0, True),  # our note of the server's 250 may have come after it
-        (-48, None, 0, True),
+        (-48, -72, None, False),
+        (-48, -72, 2, True),  # what was taken in since may say something of it
+        (-48, -72, -36_000, True),  # and so may what came from another edge and was earlier
+        (-48, -72, 36_000, False),
+        (-1, -72, None, True),  # the windows around it were not over when it was judged
+        (-48, -1, None, True),  # our note of the server's 250 may have come after it
+        (-48, None, None, True),
     ],
 )
 def test_what_was_judged_long_after_its_time_settles_without_being_judged_again(
-    context: AppContext, sent: Delivery, hours: int, handed_over: int | None, hits_after: int, *, judged_again: bool
+    context: AppContext,
+    sent: Delivery,
+    hours: int,
+    handed_over: int | None,
+    seconds_after: int | None,
+    *,
+    judged_again: bool,
 ) -> None:
     def hand_over(at: datetime | None) -> None:
         with context.database.session_scope() as session:
@@ -261,14 +269,14 @@ def test_what_was_judged_long_after_its_time_settles_without_being_judged_again(
     hit = edge.hit(sent)
     edge.hits[0] = replace(hit, received_at=moment + timedelta(hours=hours))
     assert drain(context, edge)
-    for number in range(hits_after):
-        later = edge.hit(sent)
-        edge.hits[-1] = replace(later, received_at=moment + timedelta(hours=hours + 1 + number))
+    if seconds_after is not None:
+        other = edge.hit(sent, client="198.51.100.77")
+        edge.hits[-1] = replace(other, received_at=moment + timedelta(hours=hours, seconds=seconds_after))
         assert drain(context, edge)
     hand_over(None if handed_over is None else moment + timedelta(hours=handed_over))
     with context.database.session_scope() as session:  # something that judging again takes back
         session.exec(update(Event).where(col(Event.hit) == 1).values(klass="unknown", settle_at=moment))
-    assert settle_due(context) == 1 + hits_after
+    assert settle_due(context) == (1 if seconds_after is None else 2)
     with context.database.reading() as session:
         klass = session.exec(select(Event.klass).where(Event.hit == 1)).one()
     assert (klass != "unknown") is judged_again

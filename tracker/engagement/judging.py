@@ -133,12 +133,17 @@ class Scope:
 
     @classmethod
     def around(cls, moments: Collection[datetime], rules: RuleSet) -> "Scope":
-        reach = timedelta(seconds=max(rules.windows.spread, rules.windows.honeypot_network))
+        reach = reach_of(rules)
         return cls(first=min(moments) - reach, last=max(moments) + reach)
 
     @property
     def moments(self) -> dict[str, datetime]:
         return {} if self.first is None or self.last is None else {"first": self.first, "last": self.last}
+
+
+def reach_of(rules: RuleSet) -> timedelta:
+    """How far apart two hits may be for one to say something of the other, those of :data:`FAR` aside."""
+    return timedelta(seconds=max(rules.windows.spread, rules.windows.honeypot_network))
 
 
 EVERYTHING = Scope(limit=None)

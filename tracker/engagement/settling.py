@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from tracker.engagement.act_webhooks import emit_acts
 from tracker.engagement.delivery_notifications import notify_settled
-from tracker.engagement.judging import Scope, judge_again
+from tracker.engagement.judging import Scope, judge_again, reach_of
 from tracker.engagement.process_hits import publish_outcomes
 from tracker.engagement.rules import rules_of
 from tracker.engagement.scanner_reputation import note_people
@@ -43,7 +43,8 @@ def settle_due(context: AppContext) -> int:
         waiting = [event for event in waiting if event.message_id in free]
         if not waiting:
             return 0
-        _judge_once_more(session, context, [event for event in waiting if not _is_final(event)])
+        reach = reach_of(rules_of(context))
+        _judge_once_more(session, context, [event for event in waiting if not _is_final(event, reach)])
         settled = run_made_once(session, _still_waiting, events=[event.id for event in waiting]).all()
         people = [event for event in settled if event.counted]
         _mark(session, settled, settle_at=None)
@@ -61,8 +62,8 @@ _WAITING = columns(
 
 _DECIDED = columns(func.max(VERDICT.c.decided_at)).where(VERDICT.c.event_id == EVENT.c.id).correlate(EVENT)
 _OTHER, _FIRST = EVENT.alias("other"), VERDICT.alias("first")
-_HIT_AFTER = (
-    columns(_OTHER.c.id)
+_TAKEN_IN_SINCE = (
+    columns(_OTHER.c.at)
     .join(_FIRST, (_FIRST.c.event_id == _OTHER.c.id) & (_FIRST.c.version == 1))
     .where(_OTHER.c.delivery_id == EVENT.c.delivery_id, _FIRST.c.decided_at > _DECIDED.scalar_subquery())
     .correlate(EVENT)
@@ -76,7 +77,12 @@ def _due(_is_sqlite: bool) -> Select[*tuple[Any, ...]]:
         _WAITING.add_columns(
             _DECIDED.scalar_subquery().label("decided_at"),
             DELIVERY.c.accepted_at,
-            _HIT_AFTER.exists().label("hit_after"),
+            _TAKEN_IN_SINCE.where(_OTHER.c.at < EVENT.c.at).exists().label("before_it"),
+            _TAKEN_IN_SINCE.where(_OTHER.c.at >= EVENT.c.at)
+            .order_by(_OTHER.c.at)
+            .limit(1)
+            .scalar_subquery()
+            .label("next_at"),
         )
         .outerjoin(DELIVERY, DELIVERY.c.id == EVENT.c.delivery_id)
         .where(EVENT.c.settle_at <= bindparam("moment"))
@@ -90,9 +96,14 @@ def _still_waiting(is_sqlite: bool) -> Select[*tuple[Any, ...]]:
     return _WAITING.where(these).order_by(EVENT.c.settle_at.desc())
 
 
-def _is_final(event: Any) -> bool:
-    """Whether it was judged long after all was known, as what an edge brings after a week is, and nothing came since."""
-    if event.hit_after or event.accepted_at is None or event.decided_at is None:
+def _is_final(event: Any, reach: timedelta) -> bool:
+    """Whether it was judged long after all was known, as what an edge brings after a week is.
+
+    What was taken in since may say something of it where it is near or earlier; when the others came it was judged with them.
+    """
+    if event.before_it or event.accepted_at is None or event.decided_at is None:
+        return False
+    if event.next_at is not None and event.next_at - event.at <= reach:
         return False
     return bool(event.decided_at - max(event.at, event.accepted_at) > LONG_AFTER)
 
