@@ -240,8 +240,16 @@ def _webhook_events(session: Session, subject: Subject) -> None:
     address like any other text."""
     table = WebhookEvent.__table__  # type: ignore[attr-defined]
     rows = rows_with(session, subject.redactor, table, [table.c.body])
-    about = [row["id"] for row in rows if _names(json.loads(row["body"]), subject.form)]
+    about = [row["id"] for row in list(rows) if _names(_value(row["body"]), subject.form)]
     subject.done["webhook_event"] += session.exec(delete(WebhookEvent).where(col(WebhookEvent.id).in_(about))).rowcount
+
+
+def _value(body: str) -> Any:
+    """What the text holds: JSON, or itself where it is none, which must not stop an erasure."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
 
 
 def _names(value: Any, form: str) -> bool:
